@@ -1,1 +1,3 @@
-//! Under construction.
+//! ZMTP without libzmq.
+pub mod proto;
+pub use proto::{Message, MessageBuilder, Run};

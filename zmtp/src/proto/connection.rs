@@ -1,0 +1,335 @@
+//! One connection as a value: octets in, events out, octets out, time as an argument.
+//!
+//! ```text
+//!   Greeting ----64 octets----> Handshake ----READY----> Traffic
+//!       |                           |                       |
+//!       +---------------------------+----- any error -------+---> Failed
+//! ```
+//! It neither reads a clock nor a socket, so a fuzzer, another runtime or a test can drive it. Five families of
+//! methods:
+//!
+//! | family | methods |
+//! |---|---|
+//! | octets in | [`read_buffer`](Connection::read_buffer), [`handle_read`](Connection::handle_read), [`handle_eof`](Connection::handle_eof) |
+//! | events out | [`poll_event`](Connection::poll_event) |
+//! | commands in | [`send`](Connection::send), [`subscribe`](Connection::subscribe), [`cancel`](Connection::cancel) |
+//! | octets out | [`poll_transmit`](Connection::poll_transmit), [`handle_written`](Connection::handle_written) |
+//! | time | [`poll_timeout`](Connection::poll_timeout), [`handle_timeout`](Connection::handle_timeout) |
+//!
+//! **One rule.** After any `handle_*`, drain `poll_event`, then write what `poll_transmit` shows, then sleep until
+//! `poll_timeout`. After an error only `poll_transmit`, `handle_written` and drop are of use.
+//!
+//! Nothing is sent before the peer's READY has come: libzmq drops a connection for good on which a message arrives
+//! before it has itself sent READY. What a hastier peer sends early is accepted.
+
+use std::{
+    collections::VecDeque,
+    io::IoSlice,
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, Bytes, BytesMut, buf::Limit};
+
+use super::{
+    chunks::IntoFrames,
+    command::{self, Command},
+    decoder::{Decoder, Item},
+    encoder::Encoder,
+    error::{PeerText, ProtocolError},
+    greeting::Greeting,
+    limits::Limits,
+    mechanism::Null,
+    metadata::Metadata,
+    run::Run,
+    socket_type::SocketType,
+};
+
+/// What a connection needs to know before it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// The type of the socket that this connection belongs to: PUSH, PULL, PUB or SUB.
+    pub socket_type: SocketType,
+    /// What the peer may send.
+    pub limits: Limits,
+    /// One deadline from the start to the peer's READY, not renewed by octets that trickle in.
+    pub handshake_timeout: Duration,
+}
+
+/// What a peer told about itself in greeting and READY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Major and minor version of its greeting.
+    pub version: (u8, u8),
+    /// Its socket type.
+    pub socket_type: SocketType,
+    /// Its properties.
+    pub properties: Metadata,
+}
+
+/// What happened on a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The handshake is over; messages may be sent from now on.
+    Ready(PeerInfo),
+    /// Messages came. Only to PULL and SUB.
+    Run(Run),
+    /// The peer wants messages whose first frame starts with this. Only to PUB.
+    Subscribe(Bytes),
+    /// The peer no longer wants them. Only to PUB.
+    Cancel(Bytes),
+}
+
+/// A ZMTP connection without its stream. See the [module](self).
+#[derive(Debug)]
+pub struct Connection {
+    setup: Setup,
+    state: State,
+    decoder: Decoder,
+    encoder: Encoder,
+    deadline: Option<Instant>,
+    /// Messages to a PUB that wait to be read as subscriptions.
+    upstream: Run,
+    upstream_frames: Option<IntoFrames>,
+    unknown_commands: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting,
+    Handshake { greeting: Greeting, mechanism: Null },
+    Traffic { greeting: Greeting },
+    Failed(ProtocolError),
+}
+
+impl Connection {
+    /// A connection whose stream was opened at `now`. Our greeting waits in [`poll_transmit`](Self::poll_transmit).
+    pub fn new(setup: Setup, now: Instant) -> Self {
+        let mut encoder = Encoder::default();
+        encoder.push(Bytes::copy_from_slice(&Greeting::encode(Null::NAME, false)));
+        Self {
+            setup,
+            state: State::Greeting,
+            decoder: Decoder::new(setup.limits),
+            encoder,
+            deadline: now.checked_add(setup.handshake_timeout),
+            upstream: Run::default(),
+            upstream_frames: None,
+            unknown_commands: 0,
+        }
+    }
+
+    /// Room to read into, never empty.
+    pub fn read_buffer(&mut self) -> Limit<&mut BytesMut> {
+        self.decoder.read_buffer()
+    }
+
+    /// Octets were read into the buffer; returns how many.
+    pub fn handle_read(&mut self) -> usize {
+        self.decoder.handle_read()
+    }
+
+    /// The stream has ended. A message that is not all there is dropped.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Closed`] when the handshake was not over.
+    pub fn handle_eof(&mut self) -> Result<(), ProtocolError> {
+        let state = match &self.state {
+            State::Greeting => "within the greeting",
+            State::Handshake { .. } => "before READY",
+            State::Traffic { .. } => return Ok(()),
+            State::Failed(error) => return Err(error.clone()),
+        };
+        Err(self.fail(ProtocolError::Closed { state }))
+    }
+
+    /// The next event; `None` when more octets are needed.
+    ///
+    /// # Errors
+    /// What the peer did wrong; from then on the same error always.
+    pub fn poll_event(&mut self) -> Result<Option<Event>, ProtocolError> {
+        if let State::Failed(error) = &self.state {
+            return Err(error.clone());
+        }
+        self.next_event().map_err(|error| self.fail(error))
+    }
+
+    /// Queues messages. Only after [`Event::Ready`], and only on PUSH and PUB.
+    pub fn send(&mut self, run: Run) {
+        debug_assert!(self.is_ready());
+        self.encoder.push_run(run);
+    }
+
+    /// Asks the peer, a PUB, for messages that start with `prefix`. Only after [`Event::Ready`].
+    pub fn subscribe(&mut self, prefix: &[u8]) {
+        self.send_subscription(prefix, true);
+    }
+
+    /// Ends a subscription.
+    pub fn cancel(&mut self, prefix: &[u8]) {
+        self.send_subscription(prefix, false);
+    }
+
+    /// Whether the handshake is over and the connection is whole.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Traffic { .. })
+    }
+
+    /// Fills `slices` with what to write next; returns how many. 0: nothing to write.
+    pub fn poll_transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.encoder.poll_transmit(slices)
+    }
+
+    /// `octets` of what [`poll_transmit`](Self::poll_transmit) showed are written.
+    pub fn handle_written(&mut self, octets: usize) {
+        self.encoder.handle_written(octets);
+    }
+
+    /// Whether something waits to be written.
+    pub fn wants_write(&self) -> bool {
+        !self.encoder.is_empty()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Time has passed.
+    ///
+    /// # Errors
+    /// [`ProtocolError::HandshakeTimeout`] when the handshake is not over at its deadline.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return Ok(());
+        }
+        self.deadline = None;
+        let millis = self.setup.handshake_timeout.as_millis();
+        Err(self.fail(ProtocolError::HandshakeTimeout { millis }))
+    }
+
+    /// Messages that were written whole to the stream.
+    pub fn messages_written(&self) -> u64 {
+        self.encoder.messages_written()
+    }
+
+    /// Commands of unknown name that were ignored after the handshake.
+    pub fn unknown_commands(&self) -> u64 {
+        self.unknown_commands
+    }
+
+    /// At the end: the messages given to [`send`](Self::send) that were not written whole, in order.
+    pub fn take_unsent(&mut self) -> VecDeque<Run> {
+        self.encoder.take_unsent()
+    }
+
+    fn next_event(&mut self) -> Result<Option<Event>, ProtocolError> {
+        loop {
+            match &mut self.state {
+                State::Greeting => {
+                    let Some(greeting) = Greeting::decode(self.decoder.unparsed())? else { return Ok(None) };
+                    greeting.require(Null::NAME)?;
+                    self.decoder.skip(Greeting::LEN);
+                    let (mechanism, ready) = Null::start(self.setup.socket_type);
+                    self.encoder.push(ready);
+                    self.state = State::Handshake { greeting, mechanism };
+                }
+                State::Handshake { .. } => match self.decoder.decode()? {
+                    None => return Ok(None),
+                    Some(Item::Run(_)) => return Err(ProtocolError::UnexpectedMessage { state: "before READY" }),
+                    Some(Item::Command(body)) => return self.handle_handshake(body).map(Some),
+                },
+                State::Traffic { .. } => {
+                    if let Some(event) = self.next_upstream()? {
+                        return Ok(Some(event));
+                    }
+                    match self.decoder.decode()? {
+                        None => return Ok(None),
+                        Some(Item::Run(run)) => match self.setup.socket_type {
+                            SocketType::Pub => self.upstream = run,
+                            SocketType::Push => {
+                                return Err(ProtocolError::UnexpectedMessage { state: "to a PUSH socket" });
+                            }
+                            _ => return Ok(Some(Event::Run(run))),
+                        },
+                        Some(Item::Command(body)) => {
+                            if let Some(event) = self.handle_command(body)? {
+                                return Ok(Some(event));
+                            }
+                        }
+                    }
+                }
+                State::Failed(error) => return Err(error.clone()),
+            }
+        }
+    }
+
+    fn handle_handshake(&mut self, body: Bytes) -> Result<Event, ProtocolError> {
+        let command = Command::decode(body)?;
+        let State::Handshake { greeting, mechanism } = std::mem::replace(&mut self.state, State::Greeting) else {
+            return Err(ProtocolError::UnexpectedCommand { name: command.name(), state: "outside the handshake" });
+        };
+        let properties = mechanism.handle(command)?;
+        let name = properties.find(b"Socket-Type").ok_or(ProtocolError::NoSocketType)?;
+        let ours = self.setup.socket_type;
+        let Some(socket_type) = SocketType::parse(name).filter(|peer| ours.goes_with(*peer)) else {
+            // Its READY was seen, so a libzmq peer is past the state in which ERROR would make it wait.
+            self.encoder.push(command::error("Invalid socket type"));
+            return Err(ProtocolError::SocketType { ours: ours.name(), found: PeerText::new(name) });
+        };
+        self.state = State::Traffic { greeting };
+        self.deadline = None;
+        Ok(Event::Ready(PeerInfo { version: (greeting.major, greeting.minor), socket_type, properties }))
+    }
+
+    fn handle_command(&mut self, body: Bytes) -> Result<Option<Event>, ProtocolError> {
+        let is_pub = self.setup.socket_type == SocketType::Pub;
+        match Command::decode(body)? {
+            Command::Subscribe(prefix) if is_pub => Ok(Some(Event::Subscribe(prefix))),
+            Command::Cancel(prefix) if is_pub => Ok(Some(Event::Cancel(prefix))),
+            Command::Ping { context, .. } => {
+                self.encoder.push_pong(command::pong(&context));
+                Ok(None)
+            }
+            Command::Pong => Ok(None),
+            Command::Unknown(_) => {
+                self.unknown_commands += 1;
+                Ok(None)
+            }
+            Command::Error(reason) => Err(ProtocolError::PeerRefused { reason }),
+            other => Err(ProtocolError::UnexpectedCommand { name: other.name(), state: "after READY" }),
+        }
+    }
+
+    /// Reads what a 3.0 peer sent to our PUB: each frame that starts with 1 or 0 is a subscription or its end (RFC
+    /// 23); anything else is dropped, as libzmq does.
+    fn next_upstream(&mut self) -> Result<Option<Event>, ProtocolError> {
+        loop {
+            for mut frame in self.upstream_frames.iter_mut().flatten() {
+                let Some(kind @ (0 | 1)) = frame.first().copied() else { continue };
+                frame.advance(1);
+                let limit = self.setup.limits.max_command;
+                if frame.len() > limit {
+                    return Err(ProtocolError::FrameTooLarge { size: frame.len() as u64, limit: limit as u64 });
+                }
+                return Ok(Some(if kind == 1 { Event::Subscribe(frame) } else { Event::Cancel(frame) }));
+            }
+            self.upstream_frames = self.upstream.pop().map(|message| message.into_frames());
+            if self.upstream_frames.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn send_subscription(&mut self, prefix: &[u8], subscribe: bool) {
+        let State::Traffic { greeting } = &self.state else { return };
+        let as_command = greeting.has_subscription_commands();
+        self.encoder.push(command::subscription(prefix, subscribe, as_command));
+    }
+
+    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+        self.state = State::Failed(error.clone());
+        self.deadline = None;
+        error
+    }
+}
