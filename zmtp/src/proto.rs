@@ -1,22 +1,21 @@
 //! The protocol core: no I/O, no clock, no runtime. [`Connection`] is the type to read first.
 //!
-//! Files in reading order, each importing only ones before it: `error`, `socket_type`, `limits`, `frame`, `greeting`,
-//! `metadata`, `command`, `chunks`, `message`, `run`, `decoder`, `encoder`, `mechanism`, `connection`.
+//! The modules stand in reading order; each imports only ones before it.
 
-mod chunks;
-mod command;
-mod connection;
-mod decoder;
-mod encoder;
 mod error;
+mod socket_type;
+mod limits;
 mod frame;
 mod greeting;
-mod limits;
-mod mechanism;
-mod message;
 mod metadata;
+mod command;
+mod chunks;
+mod message;
 mod run;
-mod socket_type;
+mod decoder;
+mod encoder;
+mod mechanism;
+mod connection;
 
 pub use chunks::{Frames, IntoFrames};
 pub use command::Command;

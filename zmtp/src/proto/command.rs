@@ -63,7 +63,7 @@ impl Command {
 
     fn decode_error(data: &[u8]) -> Result<Self, ProtocolError> {
         let reason = data.split_first().and_then(|(len, reason)| reason.get(..usize::from(*len)));
-        reason.map(|r| Self::Error(PeerText::new(r))).ok_or(malformed("ERROR", "reason cut short"))
+        reason.map(|r| Self::Error(PeerText::new(r))).ok_or_else(|| malformed("ERROR", "reason cut short"))
     }
 
     fn decode_ping(mut data: Bytes) -> Result<Self, ProtocolError> {
@@ -91,14 +91,14 @@ impl Command {
 }
 
 /// READY with our socket type, a whole frame.
-pub fn ready(socket_type: SocketType) -> Bytes {
+pub(crate) fn ready(socket_type: SocketType) -> Bytes {
     let mut data = BytesMut::new();
     encode_property(&mut data, "Socket-Type", socket_type.name().as_bytes());
     frame("READY", &data)
 }
 
 /// ERROR, a whole frame. `reason` is cut at 255 octets.
-pub fn error(reason: &str) -> Bytes {
+pub(crate) fn error(reason: &str) -> Bytes {
     let reason = reason.as_bytes();
     let reason = reason.get(..255).unwrap_or(reason);
     let mut data = BytesMut::new();
@@ -108,12 +108,12 @@ pub fn error(reason: &str) -> Bytes {
 }
 
 /// PONG with the context of the PING that it answers, a whole frame.
-pub fn pong(context: &[u8]) -> Bytes {
+pub(crate) fn pong(context: &[u8]) -> Bytes {
     frame("PONG", context)
 }
 
 /// A subscription or its end, a whole frame: a command for a 3.1 peer, else a message that starts with 1 or 0.
-pub fn subscription(prefix: &[u8], subscribe: bool, as_command: bool) -> Bytes {
+pub(crate) fn subscription(prefix: &[u8], subscribe: bool, as_command: bool) -> Bytes {
     if as_command {
         return frame(if subscribe { "SUBSCRIBE" } else { "CANCEL" }, prefix);
     }

@@ -63,7 +63,7 @@ impl Metadata {
 }
 
 /// Writes one property. The caller keeps names within 1..=255 octets.
-pub fn encode_property(to: &mut BytesMut, name: &str, value: &[u8]) {
+pub(crate) fn encode_property(to: &mut BytesMut, name: &str, value: &[u8]) {
     debug_assert!((1..=255).contains(&name.len()));
     to.put_u8(name.len() as u8);
     to.put_slice(name.as_bytes());

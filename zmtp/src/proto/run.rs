@@ -54,7 +54,21 @@ impl Run {
     /// Takes the first message.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
-        (self.messages > 0).then(|| Message::from_chunks(self.split(1, self.first_len()).chunks))
+        (self.messages > 0).then(|| Message::from_chunks(self.split_first().chunks))
+    }
+
+    /// Splits off the first message; empty when the run is.
+    #[inline]
+    pub fn split_first(&mut self) -> Self {
+        self.split(1, self.first_octets())
+    }
+
+    /// Octets of the first message.
+    pub fn first_octets(&self) -> usize {
+        match self.chunks.contiguous() {
+            Some(octets) if self.messages > 1 => message_len(octets).unwrap_or(octets.len()),
+            _ => self.chunks.octets(),
+        }
     }
 
     /// Splits off the longest start of which every message is the `same` as the first. At least one message, unless
@@ -64,7 +78,7 @@ impl Run {
         let Some(octets) = self.chunks.contiguous().filter(|_| self.messages > 1) else {
             return std::mem::take(self);
         };
-        let (mut messages, mut end) = (1, self.first_len());
+        let (mut messages, mut end) = (1, self.first_octets());
         while messages < self.messages {
             let next = &octets[end..];
             let Some(len) = message_len(next).filter(|_| same(self.first(), Frames::contiguous(next))) else { break };
@@ -89,13 +103,6 @@ impl Run {
             }
         }
         self.split(taken, end)
-    }
-
-    fn first_len(&self) -> usize {
-        match self.chunks.contiguous() {
-            Some(octets) if self.messages > 1 => message_len(octets).unwrap_or(octets.len()),
-            _ => self.chunks.octets(),
-        }
     }
 
     fn split(&mut self, messages: usize, octets: usize) -> Self {
@@ -124,8 +131,6 @@ impl Iterator for Run {
         (self.messages, Some(self.messages))
     }
 }
-
-impl ExactSizeIterator for Run {}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,328 @@
+//! PUB: each message to every peer that subscribed to a start of its first frame (RFC 29).
+//!
+//! It never waits: a peer whose queue is at its mark misses the message, which is counted. The octets are shared by
+//! all peers that get them.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
+
+use bytes::Bytes;
+
+use super::{
+    budget::Budget,
+    peers::{Outflow, PeerId, Tally},
+    queue::{Mark, Queue},
+    retention::{LateJoiners, Retention},
+    subscriptions::Subscriptions,
+};
+use crate::proto::{ProtocolError, Run, SocketType};
+
+/// What one peer may subscribe to at most.
+#[derive(Debug, Clone, Copy)]
+pub struct SubscriptionLimits {
+    /// Distinct prefixes.
+    pub prefixes: usize,
+    /// Octets of all its prefixes.
+    pub octets: usize,
+}
+
+impl Default for SubscriptionLimits {
+    /// 10,000 prefixes and 1 MiB: far above any caller of RPC, and a flood costs little memory.
+    fn default() -> Self {
+        Self { prefixes: 10_000, octets: 1 << 20 }
+    }
+}
+
+/// The policy of a PUB socket.
+#[derive(Debug)]
+pub struct Distributor {
+    mark: Mark,
+    limits: SubscriptionLimits,
+    budget: Option<Budget>,
+    peers: BTreeMap<PeerId, Subscriber>,
+    subscriptions: Subscriptions<PeerId>,
+    retention: Option<Retention>,
+    awakened: Vec<PeerId>,
+    tally: Tally,
+    /// Who wants the message at hand; kept to save an allocation per message.
+    wanted: Vec<PeerId>,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    queue: Queue,
+    connected: bool,
+    prefixes: usize,
+    octets: usize,
+}
+
+impl Distributor {
+    /// No peers yet. `mark` is per peer.
+    pub fn new(mark: Mark, limits: SubscriptionLimits, late: Option<LateJoiners>, budget: Option<Budget>) -> Self {
+        Self {
+            mark,
+            limits,
+            budget,
+            peers: BTreeMap::new(),
+            subscriptions: Subscriptions::new(),
+            retention: late.map(Retention::new),
+            awakened: Vec::new(),
+            tally: Tally::default(),
+            wanted: Vec::new(),
+        }
+    }
+
+    fn publish(&mut self, message: Run, now: Instant) {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        wanted.clear();
+        let topic = message.first().next().unwrap_or_default();
+        self.subscriptions.for_each_match(topic, |peers| wanted.extend_from_slice(peers));
+        wanted.sort_unstable();
+        wanted.dedup();
+        for peer in &wanted {
+            self.queue(*peer, message.clone());
+        }
+        match &mut self.retention {
+            Some(retention) => {
+                if retention.is_young(now) || wanted.is_empty() {
+                    retention.hold(message, wanted.clone(), now);
+                }
+            }
+            None => self.tally.unmatched += u64::from(wanted.is_empty()),
+        }
+        self.wanted = wanted;
+    }
+
+    fn queue(&mut self, peer: PeerId, mut message: Run) {
+        let Some(subscriber) = self.peers.get_mut(&peer) else { return };
+        if subscriber.queue.is_empty() {
+            self.awakened.push(peer);
+        }
+        if subscriber.queue.push(&mut message) == 0 {
+            self.tally.over_mark += 1;
+        }
+    }
+}
+
+impl Outflow for Distributor {
+    const TYPE: SocketType = SocketType::Pub;
+
+    fn attach(&mut self, peer: PeerId, lasting: bool) {
+        let queue = Queue::new(self.mark, self.budget.clone());
+        self.peers.insert(peer, Subscriber { queue, connected: !lasting, prefixes: 0, octets: 0 });
+    }
+
+    /// A peer that goes takes its subscriptions along; it sends them again when it is back.
+    fn set_connected(&mut self, peer: PeerId, connected: bool) {
+        let Some(subscriber) = self.peers.get_mut(&peer) else { return };
+        subscriber.connected = connected;
+        if !connected {
+            (subscriber.prefixes, subscriber.octets) = (0, 0);
+            self.subscriptions.remove_all(peer);
+        }
+    }
+
+    fn detach(&mut self, peer: PeerId) {
+        if let Some(gone) = self.peers.remove(&peer) {
+            self.tally.discarded += gone.queue.messages() as u64;
+            self.subscriptions.remove_all(peer);
+        }
+    }
+
+    fn push(&mut self, run: &mut Run, now: Instant) {
+        self.tally.accepted += run.messages() as u64;
+        while !run.is_empty() {
+            self.publish(run.split_first(), now);
+        }
+    }
+
+    fn take(&mut self, peer: PeerId, octets: usize, to: &mut VecDeque<Run>) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.queue.take(octets, to);
+        }
+    }
+
+    /// Discarded: who reconnects subscribes anew, from then on (RFC 29).
+    fn put_back(&mut self, _: PeerId, unsent: VecDeque<Run>) {
+        self.tally.discarded += unsent.iter().map(|run| run.messages() as u64).sum::<u64>();
+    }
+
+    fn subscribe(&mut self, peer: PeerId, prefix: Bytes, subscribe: bool, now: Instant) -> Result<(), ProtocolError> {
+        let Some(subscriber) = self.peers.get_mut(&peer) else { return Ok(()) };
+        let len = prefix.len();
+        if !subscribe {
+            if self.subscriptions.remove(&prefix, peer) {
+                subscriber.prefixes -= 1;
+                subscriber.octets -= len;
+            }
+            return Ok(());
+        }
+        // Copied, so that it does not keep the read buffer alive that it came in.
+        if !self.subscriptions.insert(Bytes::copy_from_slice(&prefix), peer) {
+            return Ok(());
+        }
+        subscriber.prefixes += 1;
+        subscriber.octets += len;
+        if subscriber.prefixes > self.limits.prefixes {
+            return Err(ProtocolError::TooManySubscriptions { what: "number of prefixes" });
+        }
+        if subscriber.octets > self.limits.octets {
+            return Err(ProtocolError::TooManySubscriptions { what: "octets of all prefixes" });
+        }
+        let mut late = Vec::new();
+        if let Some(retention) = &mut self.retention {
+            retention.release(peer, &prefix, now, |message| late.push(message));
+        }
+        self.tally.late += late.len() as u64;
+        late.into_iter().for_each(|message| self.queue(peer, message));
+        Ok(())
+    }
+
+    fn expire(&mut self, now: Instant) -> Option<Instant> {
+        self.retention.as_mut().and_then(|retention| retention.expire(now))
+    }
+
+    fn is_drained(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_none_or(|p| p.queue.is_empty())
+    }
+
+    fn take_awakened(&mut self) -> Option<PeerId> {
+        self.awakened.pop()
+    }
+
+    fn queued(&self) -> (usize, usize) {
+        let held = self.retention.as_ref().map_or((0, 0), Retention::queued);
+        let queues = self.peers.values().map(|p| &p.queue);
+        queues.fold(held, |(messages, octets), q| (messages + q.messages(), octets + q.octets()))
+    }
+
+    fn connected(&self) -> usize {
+        self.peers.values().filter(|p| p.connected).count()
+    }
+
+    fn tally(&self) -> Tally {
+        let held = self.retention.as_ref().map_or(0, Retention::unmatched);
+        Tally { unmatched: self.tally.unmatched + held, ..self.tally }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{pattern::PeerIds, proto::Message};
+
+    struct Table {
+        distributor: Distributor,
+        ids: PeerIds,
+        now: Instant,
+    }
+
+    impl Table {
+        fn new(late: Option<LateJoiners>) -> Self {
+            let distributor = Distributor::new(Mark::messages(3), SubscriptionLimits::default(), late, None);
+            Self { distributor, ids: PeerIds::default(), now: Instant::now() }
+        }
+
+        fn join(&mut self, prefixes: &[&'static str]) -> PeerId {
+            let peer = self.ids.next_id();
+            self.distributor.attach(peer, false);
+            for prefix in prefixes {
+                self.distributor.subscribe(peer, Bytes::from(*prefix), true, self.now).unwrap();
+            }
+            peer
+        }
+
+        fn publish(&mut self, text: &'static str) {
+            self.distributor.push(&mut Run::from(Message::from(text)), self.now);
+        }
+
+        fn got(&mut self, peer: PeerId) -> Vec<String> {
+            let mut runs = VecDeque::new();
+            self.distributor.take(peer, usize::MAX, &mut runs);
+            let messages = runs.into_iter().flatten();
+            messages.map(|m| String::from_utf8(m.frame(0).unwrap().to_vec()).unwrap()).collect()
+        }
+    }
+
+    const HOLD: LateJoiners = LateJoiners { time: Duration::from_secs(2), mark: Mark { messages: 3, octets: 1000 } };
+
+    #[test]
+    fn each_subscriber_gets_one_copy_of_what_it_wants() {
+        let mut table = Table::new(None);
+        let (a, b) = (table.join(&["a", "ab", ""]), table.join(&["ab"]));
+        table.publish("abc");
+        table.publish("x");
+        assert_eq!((table.got(a), table.got(b)), (vec!["abc".into(), "x".into()], vec!["abc".into()]));
+        table.distributor.detach(a);
+        table.publish("x");
+        assert_eq!(table.distributor.tally().unmatched, 1);
+    }
+
+    #[test]
+    fn a_full_subscriber_misses_messages_and_others_do_not() {
+        let mut table = Table::new(None);
+        let (slow, fast) = (table.join(&[""]), table.join(&[""]));
+        for text in ["1", "2", "3", "4"] {
+            table.publish(text);
+            assert_eq!(table.got(fast), [text]);
+        }
+        assert_eq!(table.got(slow), ["1", "2", "3"]);
+        assert_eq!(table.distributor.tally().over_mark, 1);
+    }
+
+    #[test]
+    fn the_first_message_waits_for_all_that_are_connecting() {
+        let mut table = Table::new(Some(HOLD));
+        table.publish("first");
+        let a = table.join(&["f"]);
+        table.now += Duration::from_secs(1);
+        let b = table.join(&[""]);
+        assert_eq!((table.got(a), table.got(b)), (vec!["first".into()], vec!["first".into()]));
+        table.now += Duration::from_secs(2);
+        let c = table.join(&[""]);
+        assert_eq!(table.got(c), Vec::<String>::new());
+        assert_eq!(table.distributor.tally(), Tally { accepted: 1, late: 2, ..Tally::default() });
+    }
+
+    #[test]
+    fn a_reply_waits_for_its_caller_also_later() {
+        let mut table = Table::new(Some(HOLD));
+        table.publish("old");
+        table.now += Duration::from_secs(10);
+        table.publish("id1 reply");
+        let other = table.join(&["id2"]);
+        let caller = table.join(&["id1", "id1 r"]);
+        let late = table.join(&["id1"]);
+        assert_eq!(table.got(caller), ["id1 reply"]);
+        assert_eq!((table.got(other), table.got(late)), (vec![], vec![]));
+        assert_eq!(table.distributor.tally().unmatched, 1, "the old one");
+    }
+
+    #[test]
+    fn what_is_held_is_bounded_and_expires() {
+        let mut table = Table::new(Some(HOLD));
+        for _ in 0..5 {
+            table.publish("x");
+        }
+        assert_eq!(table.distributor.queued().0, 3);
+        assert_eq!(table.distributor.expire(table.now), Some(table.now + HOLD.time));
+        assert_eq!(table.distributor.expire(table.now + HOLD.time), None);
+        assert_eq!(table.distributor.tally().unmatched, 5);
+        assert_eq!(table.distributor.queued(), (0, 0));
+    }
+
+    #[test]
+    fn a_flood_of_subscriptions_is_an_error() {
+        let mut table = Table::new(None);
+        let peer = table.join(&[]);
+        let mut flood = (0..20_000).map(|n| Bytes::from(format!("{n}")));
+        let result = flood.try_for_each(|p| table.distributor.subscribe(peer, p, true, table.now));
+        assert_eq!(result.unwrap_err().reason(), "too-many-subscriptions");
+        table.distributor.detach(peer);
+        assert!(table.distributor.subscriptions.is_empty());
+    }
+}

@@ -1,0 +1,276 @@
+//! PUSH: each message to one peer, in turn (RFC 30).
+//!
+//! A peer takes part while it is connected, and a lasting one (a place that this side connects to) also while it is
+//! away, unless `immediate`. A peer whose queue is at its mark is passed over. With a backlog, messages that find no
+//! peer with room wait there, in order, and messages that a vanished peer left unsent go back to its front; without
+//! one the caller keeps them and vanished peers' messages are discarded, as in libzmq.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound::{Excluded, Unbounded},
+    time::Instant,
+};
+
+use bytes::Bytes;
+
+use super::{
+    budget::Budget,
+    peers::{Outflow, PeerId, Tally},
+    queue::{Mark, Queue},
+};
+use crate::proto::{ProtocolError, Run, SocketType};
+
+/// The policy of a PUSH socket.
+#[derive(Debug)]
+pub struct LoadBalancer {
+    mark: Mark,
+    budget: Option<Budget>,
+    immediate: bool,
+    peers: BTreeMap<PeerId, Peer>,
+    /// Who got the last message.
+    last: Option<PeerId>,
+    backlog: Option<Queue>,
+    awakened: Vec<PeerId>,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+struct Peer {
+    queue: Queue,
+    lasting: bool,
+    connected: bool,
+}
+
+impl LoadBalancer {
+    /// No peers yet. `mark` is per peer.
+    pub fn new(mark: Mark, backlog: Option<Mark>, immediate: bool, budget: Option<Budget>) -> Self {
+        Self {
+            mark,
+            immediate,
+            peers: BTreeMap::new(),
+            last: None,
+            backlog: backlog.map(|mark| Queue::new(mark, budget.clone())),
+            budget,
+            awakened: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Deals messages to peers while there is one with room.
+    fn deal(&mut self, run: &mut Run) {
+        let alone = self.peers.len() == 1;
+        while let Some(id) = self.next_with_room(run) {
+            let Some(peer) = self.peers.get_mut(&id) else { return };
+            if peer.queue.is_empty() {
+                self.awakened.push(id);
+            }
+            // A lone peer takes what it can in one go; several get one message each in turn.
+            let taken = if alone { peer.queue.push(run) } else { peer.queue.push(&mut run.split_first()) };
+            debug_assert!(taken > 0);
+            self.last = Some(id);
+        }
+    }
+
+    /// The next in turn that would take the first message of `run`.
+    fn next_with_room(&self, run: &Run) -> Option<PeerId> {
+        if run.is_empty() {
+            return None;
+        }
+        let octets = run.first_octets();
+        let fits = |peer: &Peer| (peer.connected || peer.lasting && !self.immediate) && peer.queue.has_room(octets);
+        let after = self.last.map_or(Unbounded, Excluded);
+        let mut in_turn = self.peers.range((after, Unbounded)).chain(&self.peers);
+        in_turn.find(|(_, peer)| fits(peer)).map(|(id, _)| *id)
+    }
+
+    /// Deals from the backlog what peers have room for.
+    fn deal_backlog(&mut self) {
+        let Some(mut backlog) = self.backlog.take() else { return };
+        while let Some(mut run) = backlog.pop_run() {
+            self.deal(&mut run);
+            if !run.is_empty() {
+                backlog.put_back(VecDeque::from([run]));
+                break;
+            }
+        }
+        self.backlog = Some(backlog);
+    }
+}
+
+impl Outflow for LoadBalancer {
+    const TYPE: SocketType = SocketType::Push;
+
+    fn attach(&mut self, peer: PeerId, lasting: bool) {
+        let queue = Queue::new(self.mark, self.budget.clone());
+        self.peers.insert(peer, Peer { queue, lasting, connected: !lasting });
+        self.deal_backlog();
+    }
+
+    fn set_connected(&mut self, peer: PeerId, connected: bool) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.connected = connected;
+        }
+        self.deal_backlog();
+    }
+
+    fn detach(&mut self, peer: PeerId) {
+        let Some(mut gone) = self.peers.remove(&peer) else { return };
+        let left = gone.queue.messages() as u64;
+        let Some(backlog) = &mut self.backlog else {
+            self.tally.discarded += left;
+            return;
+        };
+        let mut runs = VecDeque::new();
+        gone.queue.take(usize::MAX, &mut runs);
+        backlog.put_back(runs);
+        self.tally.returned += left;
+        self.deal_backlog();
+    }
+
+    fn push(&mut self, run: &mut Run, _now: Instant) {
+        let before = run.messages();
+        if self.backlog.as_ref().is_none_or(Queue::is_empty) {
+            self.deal(run);
+        }
+        if let Some(backlog) = self.backlog.as_mut().filter(|_| !run.is_empty()) {
+            backlog.push(run);
+        }
+        self.tally.accepted += (before - run.messages()) as u64;
+    }
+
+    fn take(&mut self, peer: PeerId, octets: usize, to: &mut VecDeque<Run>) {
+        let Some(peer) = self.peers.get_mut(&peer) else { return };
+        peer.queue.take(octets, to);
+        if self.backlog.as_ref().is_some_and(|b| !b.is_empty()) {
+            self.deal_backlog();
+        }
+    }
+
+    fn put_back(&mut self, peer: PeerId, unsent: VecDeque<Run>) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.queue.put_back(unsent);
+        }
+    }
+
+    fn subscribe(&mut self, _: PeerId, _: Bytes, _: bool, _: Instant) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    fn expire(&mut self, _now: Instant) -> Option<Instant> {
+        None
+    }
+
+    fn is_drained(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_none_or(|p| p.queue.is_empty())
+    }
+
+    fn take_awakened(&mut self) -> Option<PeerId> {
+        self.awakened.pop()
+    }
+
+    fn queued(&self) -> (usize, usize) {
+        let queues = self.peers.values().map(|p| &p.queue).chain(&self.backlog);
+        queues.fold((0, 0), |(messages, octets), q| (messages + q.messages(), octets + q.octets()))
+    }
+
+    fn connected(&self) -> usize {
+        self.peers.values().filter(|p| p.connected).count()
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{pattern::PeerIds, proto::Message};
+
+    fn run(range: std::ops::Range<u8>) -> Run {
+        let octets: Vec<u8> = range.clone().flat_map(|n| [0, 1, n]).collect();
+        Run::contiguous(octets.into(), range.len())
+    }
+
+    fn push(balancer: &mut LoadBalancer, mut run: Run) -> usize {
+        balancer.push(&mut run, Instant::now());
+        run.messages()
+    }
+
+    fn taken(balancer: &mut LoadBalancer, peer: PeerId) -> Vec<u8> {
+        let mut runs = VecDeque::new();
+        balancer.take(peer, usize::MAX, &mut runs);
+        runs.into_iter().flatten().map(|m: Message| m.frame(0).unwrap()[0]).collect()
+    }
+
+    #[test]
+    fn messages_go_round() {
+        let mut ids = PeerIds::default();
+        let mut balancer = LoadBalancer::new(Mark::default(), None, false, None);
+        assert_eq!(push(&mut balancer, run(0..1)), 1, "no peer takes nothing");
+        let peers = [(); 3].map(|()| ids.next_id());
+        peers.iter().for_each(|p| balancer.attach(*p, false));
+        assert_eq!(push(&mut balancer, run(0..7)), 0);
+        assert_eq!(peers.map(|p| taken(&mut balancer, p)), [vec![0, 3, 6], vec![1, 4], vec![2, 5]]);
+        push(&mut balancer, run(7..8));
+        assert_eq!(taken(&mut balancer, peers[1]), [7]);
+    }
+
+    #[test]
+    fn a_full_peer_is_passed_over() {
+        let mut ids = PeerIds::default();
+        let mut balancer = LoadBalancer::new(Mark::messages(2), None, false, None);
+        let (a, b) = (ids.next_id(), ids.next_id());
+        balancer.attach(a, false);
+        balancer.attach(b, false);
+        assert_eq!(push(&mut balancer, run(0..3)), 0);
+        assert_eq!(taken(&mut balancer, b), [1]);
+        assert_eq!(push(&mut balancer, run(3..9)), 4);
+        assert_eq!(taken(&mut balancer, a), [0, 2]);
+        assert_eq!(taken(&mut balancer, b), [3, 4]);
+    }
+
+    #[test]
+    fn a_lasting_peer_queues_while_away_unless_immediate() {
+        for (immediate, left) in [(false, 0), (true, 2)] {
+            let mut balancer = LoadBalancer::new(Mark::default(), None, immediate, None);
+            balancer.attach(PeerIds::default().next_id(), true);
+            assert_eq!(push(&mut balancer, run(0..2)), left);
+        }
+    }
+
+    #[test]
+    fn without_a_backlog_a_vanished_peer_takes_its_messages_along() {
+        let mut ids = PeerIds::default();
+        let mut balancer = LoadBalancer::new(Mark::default(), None, false, None);
+        let a = ids.next_id();
+        balancer.attach(a, false);
+        push(&mut balancer, run(0..5));
+        balancer.detach(a);
+        assert_eq!(balancer.tally(), Tally { accepted: 5, discarded: 5, ..Tally::default() });
+        assert_eq!(push(&mut balancer, run(0..1)), 1);
+    }
+
+    #[test]
+    fn with_a_backlog_everything_unsent_reaches_the_next_peer_in_order() {
+        let mut ids = PeerIds::default();
+        let mut balancer = LoadBalancer::new(Mark::messages(3), Some(Mark::messages(6)), false, None);
+        let (a, b) = (ids.next_id(), ids.next_id());
+        assert_eq!(push(&mut balancer, run(0..4)), 0);
+        balancer.attach(a, false);
+        assert_eq!(push(&mut balancer, run(4..20)), 11, "3 at the peer, 6 in the backlog");
+        let mut runs = VecDeque::new();
+        balancer.take(a, 1, &mut runs);
+        let mut unsent = runs.split_off(0);
+        assert_eq!(unsent[0].split_first().messages(), 1, "one was written");
+        balancer.put_back(a, unsent);
+        balancer.detach(a);
+        balancer.attach(b, false);
+        let mut got = Vec::new();
+        while !balancer.is_drained(b) {
+            got.extend(taken(&mut balancer, b));
+        }
+        assert_eq!(got, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(balancer.queued(), (0, 0));
+    }
+}

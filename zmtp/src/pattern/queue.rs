@@ -1,0 +1,275 @@
+//! A queue of messages with a mark: the only home of the high-water mark.
+//!
+//! Small messages are gathered into one buffer as they come, so that they leave in one slice of one `writev` and pin
+//! no read page while they wait. Large runs stay slices.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use super::budget::Budget;
+use crate::proto::Run;
+
+/// A high-water mark: what a queue holds before it is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Whole messages.
+    pub messages: usize,
+    /// Octets on the wire, headers included. A message larger than this alone still passes through an empty queue.
+    pub octets: usize,
+}
+
+impl Mark {
+    /// A mark that is never reached.
+    pub const UNLIMITED: Self = Self { messages: usize::MAX, octets: usize::MAX };
+
+    /// A mark of `messages`, and the default of 64 MiB.
+    pub fn messages(messages: usize) -> Self {
+        Self { messages, ..Self::default() }
+    }
+
+    /// A mark in octets alone.
+    pub fn octets(octets: usize) -> Self {
+        Self { messages: usize::MAX, octets }
+    }
+}
+
+impl Default for Mark {
+    /// 1,000 messages as in libzmq, and 64 MiB, since a count alone lets 1,000 messages of 1 MiB fill a host.
+    fn default() -> Self {
+        Self { messages: 1000, octets: 64 << 20 }
+    }
+}
+
+/// Messages in order, up to a [`Mark`].
+#[derive(Debug)]
+pub struct Queue {
+    mark: Mark,
+    budget: Option<Budget>,
+    runs: VecDeque<Run>,
+    /// Small messages behind `runs`.
+    gathered: BytesMut,
+    gathered_messages: usize,
+    messages: usize,
+    octets: usize,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(mark: Mark, budget: Option<Budget>) -> Self {
+        Self {
+            mark,
+            budget,
+            runs: VecDeque::new(),
+            gathered: BytesMut::new(),
+            gathered_messages: 0,
+            messages: 0,
+            octets: 0,
+        }
+    }
+
+    /// Messages held.
+    pub fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Octets held.
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// Takes from the front of `run` what fits; the rest stays in `run`. Returns how many messages it took.
+    pub fn push(&mut self, run: &mut Run) -> usize {
+        let messages = self.mark.messages.saturating_sub(self.messages);
+        let budget = self.budget.as_ref().map_or(usize::MAX, Budget::left);
+        let octets = self.mark.octets.saturating_sub(self.octets).min(budget);
+        let mut part = run.split_fitting(messages, octets);
+        if part.is_empty() && self.is_empty() && messages > 0 && budget > 0 {
+            part = run.split_first();
+        }
+        let taken = part.messages();
+        self.append(part);
+        taken
+    }
+
+    /// Puts messages back in front, in order, whatever the mark: they were in here before.
+    pub fn put_back(&mut self, runs: VecDeque<Run>) {
+        for run in runs.into_iter().rev().filter(|run| !run.is_empty()) {
+            self.count_in(&run);
+            self.runs.push_front(run);
+        }
+    }
+
+    /// Moves whole runs from the front to `to`, at least one and then up to about `octets` octets.
+    pub fn take(&mut self, mut octets: usize, to: &mut impl Extend<Run>) {
+        while !self.is_empty() {
+            if self.runs.is_empty() {
+                self.seal();
+            }
+            let Some(run) = self.runs.pop_front() else { return };
+            let len = run.octets();
+            self.messages -= run.messages();
+            self.octets -= len;
+            if let Some(budget) = &self.budget {
+                budget.give_back(len);
+            }
+            to.extend([run]);
+            if len >= octets {
+                return;
+            }
+            octets -= len;
+        }
+    }
+
+    /// Takes the first run, whatever it holds.
+    pub fn pop_run(&mut self) -> Option<Run> {
+        let mut first = VecDeque::new();
+        self.take(1, &mut first);
+        first.pop_front()
+    }
+
+    /// Whether [`push`](Self::push) would take a message of `octets` octets.
+    pub fn has_room(&self, octets: usize) -> bool {
+        let budget = self.budget.as_ref().map_or(usize::MAX, Budget::left);
+        let left = self.mark.octets.saturating_sub(self.octets).min(budget);
+        self.messages < self.mark.messages && (octets <= left || self.is_empty() && budget > 0)
+    }
+
+    /// Appends whatever the mark says, for a caller that has asked before.
+    fn append(&mut self, run: Run) {
+        if run.is_empty() {
+            return;
+        }
+        let len = self.count_in(&run);
+        if len >= GATHERED {
+            self.seal();
+            self.runs.push_back(run);
+            return;
+        }
+        if self.gathered.len() + len > SEGMENT {
+            self.seal();
+        }
+        for chunk in run.chunks() {
+            self.gathered.extend_from_slice(chunk);
+        }
+        self.gathered_messages += run.messages();
+    }
+
+    fn count_in(&mut self, run: &Run) -> usize {
+        let len = run.octets();
+        self.messages += run.messages();
+        self.octets += len;
+        if let Some(budget) = &self.budget {
+            budget.take(len);
+        }
+        len
+    }
+
+    /// Ends the gathering of what is gathered so far.
+    fn seal(&mut self) {
+        if self.gathered_messages > 0 {
+            let octets = self.gathered.split().freeze();
+            self.runs.push_back(Run::contiguous(octets, std::mem::take(&mut self.gathered_messages)));
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.give_back(self.octets);
+        }
+    }
+}
+
+/// Runs below this are copied together: the copy costs less than a slice of its own in `writev` would, and a waiting
+/// message pins at most 16 times its size of a 64 KiB page.
+const GATHERED: usize = 4 << 10;
+/// Copies go into buffers of this size, so that a long queue is many buffers that are freed as it drains.
+const SEGMENT: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Message;
+
+    fn run(n: usize, body: usize) -> Run {
+        let message = [&[0u8, body as u8][..], &vec![b'x'; body]].concat();
+        Run::contiguous(message.repeat(n).into(), n)
+    }
+
+    fn numbered(range: std::ops::Range<u8>) -> Run {
+        let octets: Vec<u8> = range.clone().flat_map(|n| [0, 1, n]).collect();
+        Run::contiguous(octets.into(), range.len())
+    }
+
+    fn drain(queue: &mut Queue) -> Vec<u8> {
+        let mut runs = Vec::new();
+        queue.take(usize::MAX, &mut runs);
+        runs.into_iter().flatten().map(|m| m.frame(0).unwrap()[0]).collect()
+    }
+
+    #[test]
+    fn both_marks_hold_and_the_rest_stays() {
+        let mut queue = Queue::new(Mark { messages: 10, octets: 100 }, None);
+        let mut many = run(30, 1);
+        assert_eq!(queue.push(&mut many), 10);
+        assert_eq!(many.messages(), 20);
+        assert_eq!(queue.push(&mut many), 0);
+        let mut queue = Queue::new(Mark { messages: 1000, octets: 100 }, None);
+        assert_eq!(queue.push(&mut run(30, 8)), 10);
+        assert_eq!((queue.messages(), queue.octets()), (10, 100));
+    }
+
+    #[test]
+    fn one_large_message_passes_an_empty_queue() {
+        let mut queue = Queue::new(Mark { messages: 10, octets: 100 }, None);
+        let mut large = Run::from(Message::from(vec![0; 1000]));
+        assert_eq!(queue.push(&mut large), 1);
+        assert_eq!(queue.push(&mut Run::from(Message::from("x"))), 0);
+    }
+
+    #[test]
+    fn order_is_kept_over_gathered_and_large_and_put_back() {
+        let mut queue = Queue::new(Mark::UNLIMITED, None);
+        queue.push(&mut numbered(1..4));
+        let mut large = vec![0u8; 5000];
+        large[0] = 4;
+        queue.push(&mut Run::from(Message::from(large)));
+        queue.push(&mut numbered(5..7));
+        queue.put_back(VecDeque::from([numbered(0..1)]));
+        assert_eq!(queue.pop_run().unwrap().messages(), 1);
+        assert_eq!(drain(&mut queue), [1, 2, 3, 4, 5, 6]);
+        assert!(queue.is_empty() && queue.octets() == 0);
+    }
+
+    #[test]
+    fn take_stops_near_the_limit() {
+        let mut queue = Queue::new(Mark::UNLIMITED, None);
+        for _ in 0..100 {
+            queue.push(&mut run(40, 50));
+        }
+        let mut runs = Vec::new();
+        queue.take(1, &mut runs);
+        assert_eq!(runs.len(), 1);
+        assert!(runs[0].octets() <= SEGMENT);
+    }
+
+    #[test]
+    fn a_budget_is_shared_and_given_back() {
+        let budget = Budget::new(100);
+        let mut a = Queue::new(Mark::UNLIMITED, Some(budget.clone()));
+        let mut b = Queue::new(Mark::UNLIMITED, Some(budget.clone()));
+        assert_eq!(a.push(&mut run(6, 8)), 6);
+        assert_eq!(b.push(&mut run(6, 8)), 4);
+        drain(&mut a);
+        assert_eq!(budget.used(), 40);
+        drop(b);
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,165 @@
+//! The receiving half of a socket: queues per peer under one lock, the reader, and the connections that wait for room.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+
+use super::{core::Socket, roster::Roster, stats::Stats};
+use crate::{
+    pattern::{FairQueue, PeerId, Turns},
+    proto::{Connection, Message, PeerInfo, ProtocolError, Run, SocketType},
+    session::{Feed, Port},
+};
+
+/// The state that the reader and connections share.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: FairQueue,
+    roster: Roster,
+    reader: Option<Waker>,
+    received: u64,
+}
+
+impl Inbound {
+    pub(crate) fn new(queue: FairQueue) -> Arc<Self> {
+        let state = State { queue, roster: Roster::default(), reader: None, received: 0 };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    pub(crate) fn new_port(self: &Arc<Self>) -> InPort {
+        InPort { id: self.lock().roster.join(), inbound: self.clone() }
+    }
+
+    /// The next message. `turns` is the reader's own half of the queue; the lock is taken when that is empty.
+    #[inline]
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>, turns: &mut Turns) -> Poll<Message> {
+        if let Some(message) = turns.pop() {
+            return Poll::Ready(message);
+        }
+        let mut state = self.lock();
+        if state.queue.messages() == 0 {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        self.refill(state, turns);
+        match turns.pop() {
+            Some(message) => Poll::Ready(message),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The next message if one is there.
+    pub(crate) fn try_recv(&self, turns: &mut Turns) -> Option<Message> {
+        turns.pop().or_else(|| {
+            self.refill(self.lock(), turns);
+            turns.pop()
+        })
+    }
+
+    /// Wakes all connections: there is something for them to send.
+    pub(crate) fn wake_all(&self) {
+        let wakers = self.lock().roster.take_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn refill(&self, mut state: MutexGuard<'_, State>, turns: &mut Turns) {
+        state.queue.swap(turns);
+        let wakers = state.roster.take_blocked();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// [`Inbound`] alone is a PULL; SUB puts its filter in front.
+impl Socket for Inbound {
+    const TYPE: SocketType = SocketType::Pull;
+    type Port = InPort;
+
+    fn port(self: &Arc<Self>, _peer: &str, _lasting: bool) -> InPort {
+        self.new_port()
+    }
+
+    fn close(&self) {
+        let wakers = self.lock().roster.close();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn add_to(&self, stats: &mut Stats) {
+        let state = self.lock();
+        (stats.peers, stats.queued, stats.received) = (state.queue.connected(), state.queue.messages(), state.received);
+    }
+}
+
+/// A peer's place in a socket that receives.
+#[derive(Debug)]
+pub(crate) struct InPort {
+    inbound: Arc<Inbound>,
+    id: PeerId,
+}
+
+impl InPort {
+    pub(crate) fn id(&self) -> PeerId {
+        self.id
+    }
+}
+
+impl Port for InPort {
+    fn attach(&mut self, _peer: &PeerInfo) {
+        self.inbound.lock().queue.attach(self.id);
+    }
+
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+        let mut state = self.inbound.lock();
+        let before = run.messages();
+        state.queue.push(self.id, run);
+        state.received += (before - run.messages()) as u64;
+        let reader = if state.queue.messages() > 0 { state.reader.take() } else { None };
+        let blocked = !run.is_empty();
+        if blocked {
+            state.roster.register_blocked(self.id, cx);
+        }
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+        if blocked { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    fn handle_subscription(&mut self, _: Bytes, _: bool) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    fn poll_feed(&mut self, cx: &mut Context<'_>, _: &mut Connection) -> Poll<Feed> {
+        self.poll_done(cx).map(|()| Feed::Closed)
+    }
+
+    fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.inbound.lock();
+        if state.roster.is_closed() {
+            return Poll::Ready(());
+        }
+        state.roster.register(self.id, cx);
+        Poll::Pending
+    }
+
+    fn detach(&mut self, _: VecDeque<Run>, _: u64) {
+        self.inbound.lock().queue.detach(self.id);
+    }
+}
+
+impl Drop for InPort {
+    fn drop(&mut self) {
+        self.inbound.lock().roster.leave(self.id);
+    }
+}

@@ -1,0 +1,157 @@
+//! What can be set on a socket. Every limit is finite unless the program says otherwise.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    pattern::{Budget, LateJoiners, Mark, SubscriptionLimits},
+    proto::Limits,
+    transport::{Registry, Transport},
+};
+
+/// Options of a socket, set before it is made.
+///
+/// ```
+/// use std::time::Duration;
+/// use zmtp::{Mark, Options};
+///
+/// let options = Options::new().send_mark(Mark::messages(100)).linger(Duration::from_secs(5));
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    pub(crate) send_mark: Mark,
+    pub(crate) recv_mark: Mark,
+    pub(crate) limits: Limits,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) reconnect_min: Duration,
+    pub(crate) reconnect_max: Duration,
+    pub(crate) max_connections: usize,
+    pub(crate) immediate: bool,
+    pub(crate) linger: Duration,
+    pub(crate) backlog: Option<Mark>,
+    pub(crate) late_joiners: Option<LateJoiners>,
+    pub(crate) subscription_limits: SubscriptionLimits,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) transports: Registry,
+}
+
+impl Options {
+    /// The defaults, each named at its method.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What one peer's queue holds before PUSH passes it over and PUB drops for it (libzmq: `ZMQ_SNDHWM`). Default:
+    /// 1,000 messages and 64 MiB. In addition one write of at most 256 KiB or one message may be under way.
+    pub fn send_mark(mut self, mark: Mark) -> Self {
+        self.send_mark = mark;
+        self
+    }
+
+    /// What one peer may have waiting to be received before its connection is no longer read (`ZMQ_RCVHWM`). Default:
+    /// 1,000 messages and 64 MiB.
+    pub fn recv_mark(mut self, mark: Mark) -> Self {
+        self.recv_mark = mark;
+        self
+    }
+
+    /// What a peer may send (`ZMQ_MAXMSGSIZE` among them). Default: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// One deadline from an open stream to the peer's READY (`ZMQ_HANDSHAKE_IVL`). Default: 30 s.
+    pub fn handshake_timeout(mut self, time: Duration) -> Self {
+        self.handshake_timeout = time;
+        self
+    }
+
+    /// How long one attempt to open a stream may take (`ZMQ_CONNECT_TIMEOUT`). Default: 30 s.
+    pub fn connect_timeout(mut self, time: Duration) -> Self {
+        self.connect_timeout = time;
+        self
+    }
+
+    /// How long to wait between attempts to connect: about `min` at first, doubling to `max` while they fail, each
+    /// wait drawn at random from its upper half (`ZMQ_RECONNECT_IVL`, `ZMQ_RECONNECT_IVL_MAX`). A connection counts
+    /// as success when the peer's READY has come. Default: 50 ms to 5 s; for `ipc` never over 100 ms.
+    pub fn reconnect(mut self, min: Duration, max: Duration) -> Self {
+        (self.reconnect_min, self.reconnect_max) = (min, max.max(min));
+        self
+    }
+
+    /// Connections that one bound endpoint keeps at a time; beyond it peers wait in the listen backlog. Default: 4,096.
+    pub fn max_connections(mut self, n: usize) -> Self {
+        self.max_connections = n.max(1);
+        self
+    }
+
+    /// PUSH: queue messages only for peers that are connected (`ZMQ_IMMEDIATE`). Default: off.
+    pub fn immediate(mut self, on: bool) -> Self {
+        self.immediate = on;
+        self
+    }
+
+    /// How long a *dropped* socket goes on sending what it has queued (`ZMQ_LINGER`). Default: 30 s, not for ever as in
+    /// libzmq. [`close`](crate::Push::close) takes its own.
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.linger = time;
+        self
+    }
+
+    /// PUSH: messages that find no peer with room wait in the socket up to `mark`, and what a vanished peer left
+    /// unsent goes back there and to the next peer, in order. Default: none; [`send`](crate::Push::send) waits, and a
+    /// vanished peer's queue is discarded, as in libzmq.
+    pub fn backlog(mut self, mark: Mark) -> Self {
+        self.backlog = Some(mark);
+        self
+    }
+
+    /// PUB: hold messages for subscribers that come a moment late. Default: none, as in libzmq.
+    pub fn late_joiners(mut self, rules: LateJoiners) -> Self {
+        self.late_joiners = Some(rules);
+        self
+    }
+
+    /// PUB: what one peer may subscribe to. Default: [`SubscriptionLimits::default`].
+    pub fn subscription_limits(mut self, limits: SubscriptionLimits) -> Self {
+        self.subscription_limits = limits;
+        self
+    }
+
+    /// A ceiling on queued octets that this socket shares with others. Default: none.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Adds a transport for a scheme, in place of a built-in one of that name.
+    pub fn transport(mut self, scheme: &str, transport: Arc<dyn Transport>) -> Self {
+        self.transports.add(scheme, transport);
+        self
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            send_mark: Mark::default(),
+            recv_mark: Mark::default(),
+            limits: Limits::default(),
+            handshake_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
+            reconnect_min: Duration::from_millis(50),
+            reconnect_max: Duration::from_secs(5),
+            max_connections: 4096,
+            immediate: false,
+            linger: Duration::from_secs(30),
+            backlog: None,
+            late_joiners: None,
+            subscription_limits: SubscriptionLimits::default(),
+            budget: None,
+            transports: Registry::default(),
+        }
+    }
+}

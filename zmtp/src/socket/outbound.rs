@@ -1,0 +1,240 @@
+//! The sending half of a socket: a pattern under one lock, the tasks of its peers, and the senders that wait.
+//!
+//! A sender puts a run of messages into a peer's queue under the lock and wakes the peer's task only if that slept;
+//! the task takes all that waits under the same lock. So the cost per batch is one lock on each side and at most one
+//! wake.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::{core::Socket, roster::Roster, stats::Stats};
+use crate::{
+    pattern::{Outflow, PeerId},
+    proto::{Connection, PeerInfo, ProtocolError, Run, SocketType},
+    session::{Feed, Port},
+};
+
+/// The state that senders and connections share.
+#[derive(Debug)]
+pub(crate) struct Outbound<P> {
+    state: Mutex<State<P>>,
+    /// Told when a queue was emptied.
+    room: Notify,
+    /// Told when something is held that will expire.
+    held: Notify,
+    written: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State<P> {
+    pattern: P,
+    roster: Roster,
+}
+
+/// What became of [`Outbound::push`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    All,
+    /// Some or all of the run found no room and is still in it.
+    Full,
+    Closed,
+}
+
+impl<P: Outflow> Outbound<P> {
+    pub(crate) fn new(pattern: P) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State { pattern, roster: Roster::default() }),
+            room: Notify::new(),
+            held: Notify::new(),
+            written: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes what finds room, from the front of `run`.
+    pub(crate) fn push(&self, run: &mut Run) -> Pushed {
+        let mut state = self.lock();
+        if state.roster.is_closed() {
+            return Pushed::Closed;
+        }
+        state.pattern.push(run, Instant::now());
+        self.wake(state);
+        if run.is_empty() { Pushed::All } else { Pushed::Full }
+    }
+
+    /// Told each time that there may be room again.
+    pub(crate) fn room(&self) -> &Notify {
+        &self.room
+    }
+
+    /// Forgets what was held for too long, whenever something was held; for sockets that hold.
+    pub(crate) async fn expire_forever(&self) {
+        loop {
+            self.held.notified().await;
+            while let Some(at) = self.expire() {
+                tokio::time::sleep_until(at.into()).await;
+            }
+        }
+    }
+
+    pub(crate) fn note_held(&self) {
+        self.held.notify_one();
+    }
+
+    fn expire(&self) -> Option<Instant> {
+        self.lock().pattern.expire(Instant::now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frees the lock, then wakes the tasks for which the pattern has something new.
+    fn wake(&self, mut state: MutexGuard<'_, State<P>>) {
+        let State { pattern, roster } = &mut *state;
+        let mut first = None;
+        let mut others = Vec::new();
+        while let Some(id) = pattern.take_awakened() {
+            match roster.take_waker(id) {
+                Some(waker) if first.is_some() => others.push(waker),
+                waker => first = first.or(waker),
+            }
+        }
+        drop(state);
+        first.into_iter().chain(others).for_each(Waker::wake);
+    }
+}
+
+impl<P: Outflow> Socket for Outbound<P> {
+    const TYPE: SocketType = P::TYPE;
+    type Port = OutPort<P>;
+
+    fn port(self: &Arc<Self>, _peer: &str, lasting: bool) -> OutPort<P> {
+        let mut state = self.lock();
+        let id = state.roster.join();
+        if lasting {
+            state.pattern.attach(id, true);
+        }
+        self.wake(state);
+        OutPort { outbound: self.clone(), id, lasting, counted: 0, batch: VecDeque::new() }
+    }
+
+    fn close(&self) {
+        let wakers = self.lock().roster.close();
+        wakers.into_iter().for_each(Waker::wake);
+        self.room.notify_waiters();
+    }
+
+    fn add_to(&self, stats: &mut Stats) {
+        let state = self.lock();
+        (stats.queued, stats.queued_octets) = state.pattern.queued();
+        stats.peers = state.pattern.connected();
+        stats.tally = state.pattern.tally();
+        stats.written = self.written.load(Ordering::Relaxed);
+    }
+}
+
+/// A peer's place in a socket that sends.
+#[derive(Debug)]
+pub(crate) struct OutPort<P: Outflow> {
+    outbound: Arc<Outbound<P>>,
+    id: PeerId,
+    lasting: bool,
+    /// Messages written on this connection that are counted already.
+    counted: u64,
+    /// Emptied at each use; kept for its memory.
+    batch: VecDeque<Run>,
+}
+
+impl<P: Outflow> OutPort<P> {
+    fn count_written(&mut self, written: u64) {
+        let more = written - std::mem::replace(&mut self.counted, written);
+        self.outbound.written.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+impl<P: Outflow> Port for OutPort<P> {
+    fn attach(&mut self, _peer: &PeerInfo) {
+        self.counted = 0;
+        let mut state = self.outbound.lock();
+        if self.lasting {
+            state.pattern.set_connected(self.id, true);
+        } else {
+            state.pattern.attach(self.id, false);
+        }
+        self.outbound.wake(state);
+        self.outbound.room.notify_waiters();
+    }
+
+    fn poll_deliver(&mut self, _cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+        // A connection of PUSH or PUB never yields messages.
+        *run = Run::default();
+        Poll::Ready(())
+    }
+
+    fn handle_subscription(&mut self, prefix: Bytes, subscribe: bool) -> Result<(), ProtocolError> {
+        let mut state = self.outbound.lock();
+        let result = state.pattern.subscribe(self.id, prefix, subscribe, Instant::now());
+        self.outbound.wake(state);
+        result
+    }
+
+    fn poll_feed(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Poll<Feed> {
+        self.count_written(connection.messages_written());
+        let mut state = self.outbound.lock();
+        state.pattern.take(self.id, WRITE, &mut self.batch);
+        if self.batch.is_empty() {
+            if state.roster.is_closed() {
+                return Poll::Ready(Feed::Closed);
+            }
+            state.roster.register(self.id, cx);
+            return Poll::Pending;
+        }
+        self.outbound.wake(state);
+        self.outbound.room.notify_waiters();
+        self.batch.drain(..).for_each(|run| connection.send(run));
+        Poll::Ready(Feed::Fed)
+    }
+
+    fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.outbound.lock();
+        if state.roster.is_closed() && state.pattern.is_drained(self.id) {
+            return Poll::Ready(());
+        }
+        state.roster.register(self.id, cx);
+        Poll::Pending
+    }
+
+    fn detach(&mut self, unsent: VecDeque<Run>, written: u64) {
+        self.count_written(written);
+        let mut state = self.outbound.lock();
+        state.pattern.put_back(self.id, unsent);
+        if self.lasting {
+            state.pattern.set_connected(self.id, false);
+        } else {
+            state.pattern.detach(self.id);
+        }
+        self.outbound.wake(state);
+    }
+}
+
+impl<P: Outflow> Drop for OutPort<P> {
+    fn drop(&mut self) {
+        let mut state = self.outbound.lock();
+        state.roster.leave(self.id);
+        state.pattern.detach(self.id);
+        self.outbound.wake(state);
+    }
+}
+
+/// What one peer's task takes at a time, about: four full pages. More would only take memory out of the mark's sight.
+const WRITE: usize = 256 << 10;

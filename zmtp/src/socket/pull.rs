@@ -1,0 +1,111 @@
+//! PULL (RFC 30).
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::{
+    core::{BindError, CloseReport, ConnectError, Core},
+    inbound::Inbound,
+    monitor::Monitor,
+    options::Options,
+    stats::Stats,
+};
+use crate::{
+    pattern::{FairQueue, Turns},
+    proto::Message,
+    transport::Endpoint,
+};
+
+/// Collects messages from PUSH peers, one of each in turn.
+///
+/// A peer's faults end its connection and show in the [monitor](Self::monitor); they never come out of
+/// [`recv`](Self::recv). While a peer has [`Options::recv_mark`] messages waiting, its connection is not read, and it
+/// feels that. Dropping the socket drops what waits.
+#[derive(Debug)]
+pub struct Pull {
+    turns: Turns,
+    inbound: Arc<Inbound>,
+    core: Core<Inbound>,
+}
+
+impl Pull {
+    /// A socket without endpoints.
+    pub fn new(options: Options) -> Self {
+        let inbound = Inbound::new(FairQueue::new(options.recv_mark, options.budget.clone()));
+        let core = Core::new(inbound.clone(), options);
+        Self { turns: Turns::default(), inbound, core }
+    }
+
+    /// Listens; returns the endpoint with the port that the system chose.
+    ///
+    /// # Errors
+    /// [`BindError`]: the text is no endpoint, or the transport refused.
+    pub async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
+        self.core.bind(endpoint).await
+    }
+
+    /// Connects, now and again whenever the connection is lost.
+    ///
+    /// # Errors
+    /// [`ConnectError`] only when the endpoint can never work.
+    pub fn connect(&self, endpoint: &str) -> Result<Endpoint, ConnectError> {
+        self.core.connect(endpoint)
+    }
+
+    /// Ends listening at, or connecting to, an endpoint, with its connections. False when there is none such.
+    pub fn forget(&self, endpoint: &Endpoint) -> bool {
+        self.core.forget(endpoint)
+    }
+
+    /// The next message. Waits while there is none, also while there is no peer.
+    ///
+    /// Cancel-safe: a message is taken only when it is returned.
+    pub async fn recv(&mut self) -> Message {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Appends up to `max` messages to `messages`, waiting for the first only; returns how many.
+    ///
+    /// Cancel-safe: messages are taken only when it returns.
+    pub async fn recv_many(&mut self, messages: &mut Vec<Message>, max: usize) -> usize {
+        if max == 0 {
+            return 0;
+        }
+        let before = messages.len();
+        messages.push(self.recv().await);
+        while messages.len() - before < max {
+            let Some(message) = self.try_recv() else { break };
+            messages.push(message);
+        }
+        messages.len() - before
+    }
+
+    /// The next message if one is there.
+    pub fn try_recv(&mut self) -> Option<Message> {
+        self.inbound.try_recv(&mut self.turns)
+    }
+
+    /// As [`recv`](Self::recv), for hand-written futures.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+        self.inbound.poll_recv(cx, &mut self.turns)
+    }
+
+    /// What happens to this socket's connections from now on.
+    pub fn monitor(&self) -> Monitor {
+        self.core.monitor()
+    }
+
+    /// Counters and queues.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// Stops listening and ends all connections, for at most `linger`. Messages that were not received are dropped.
+    pub async fn close(self, linger: Duration) -> CloseReport {
+        self.core.close(linger).await
+    }
+}

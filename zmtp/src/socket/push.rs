@@ -1,0 +1,158 @@
+//! PUSH (RFC 30).
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    core::{BindError, CloseReport, ConnectError, Core},
+    monitor::Monitor,
+    options::Options,
+    outbound::{Outbound, Pushed},
+    stats::Stats,
+};
+use crate::{
+    pattern::LoadBalancer,
+    proto::{Message, Run},
+    transport::Endpoint,
+};
+
+/// Deals messages out to PULL peers, each to one of them in turn.
+///
+/// What [`send`](Self::send) returning means: the message is in the queue of one peer (or in the
+/// [backlog](Options::backlog)), and will be written to it once and in order. It is lost if that peer goes away before
+/// it was written, unless there is a backlog; or if the peer dies after it was written, which ZMTP, having no
+/// acknowledgements, can't tell.
+///
+/// Dropping the socket goes on sending for [`Options::linger`]; [`close`](Self::close) waits and reports.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use zmtp::{Message, Options, Pull, Push};
+///
+/// let mut pull = Pull::new(Options::new());
+/// pull.bind("memory://push-example").await?;
+/// let push = Push::new(Options::new());
+/// push.connect("memory://push-example")?;
+/// push.send("hello").await?;
+/// assert_eq!(pull.recv().await, Message::from("hello"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Push {
+    outbound: Arc<Outbound<LoadBalancer>>,
+    core: Core<Outbound<LoadBalancer>>,
+}
+
+/// A message that was not taken, given back.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError<M = Message> {
+    /// No peer has room.
+    #[error("no peer has room for the message")]
+    Full(M),
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed(M),
+}
+
+impl Push {
+    /// A socket without endpoints.
+    pub fn new(options: Options) -> Self {
+        let pattern = LoadBalancer::new(options.send_mark, options.backlog, options.immediate, options.budget.clone());
+        let outbound = Outbound::new(pattern);
+        Self { core: Core::new(outbound.clone(), options), outbound }
+    }
+
+    /// Listens; returns the endpoint with the port that the system chose. Needs a tokio runtime, as all of these do.
+    ///
+    /// # Errors
+    /// [`BindError`]: the text is no endpoint, or the transport refused.
+    pub async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
+        self.core.bind(endpoint).await
+    }
+
+    /// Connects, now and again whenever the connection is lost. Messages may be sent at once.
+    ///
+    /// # Errors
+    /// [`ConnectError`] only when the endpoint can never work.
+    pub fn connect(&self, endpoint: &str) -> Result<Endpoint, ConnectError> {
+        self.core.connect(endpoint)
+    }
+
+    /// Ends listening at, or connecting to, an endpoint, with its connections. False when there is none such.
+    pub fn forget(&self, endpoint: &Endpoint) -> bool {
+        self.core.forget(endpoint)
+    }
+
+    /// Sends a message to the next peer in turn, waiting while none has room.
+    ///
+    /// Cancel-safe in that the message is either taken or not; one that was not is dropped with the future.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], with the message.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let mut run = Run::from(message.into());
+        match self.outbound.push(&mut run) {
+            Pushed::All => return Ok(()),
+            Pushed::Closed => return Err(closed(run)),
+            Pushed::Full => {}
+        }
+        loop {
+            let mut room = std::pin::pin!(self.outbound.room().notified());
+            room.as_mut().enable();
+            match self.outbound.push(&mut run) {
+                Pushed::All => return Ok(()),
+                Pushed::Closed => return Err(closed(run)),
+                Pushed::Full => room.await,
+            }
+        }
+    }
+
+    /// Sends a message if a peer has room.
+    ///
+    /// # Errors
+    /// [`SendError`], with the message.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.try_send_run(message.into().into()).map_err(|error| match error {
+            SendError::Full(run) => SendError::Full(first(run)),
+            SendError::Closed(run) => closed(run),
+        })
+    }
+
+    /// Sends a run of messages as far as peers have room: the way to forward what was received without taking it
+    /// apart.
+    ///
+    /// # Errors
+    /// [`SendError`], with what was not taken.
+    pub fn try_send_run(&self, mut run: Run) -> Result<(), SendError<Run>> {
+        match self.outbound.push(&mut run) {
+            Pushed::All => Ok(()),
+            Pushed::Full => Err(SendError::Full(run)),
+            Pushed::Closed => Err(SendError::Closed(run)),
+        }
+    }
+
+    /// What happens to this socket's connections from now on.
+    pub fn monitor(&self) -> Monitor {
+        self.core.monitor()
+    }
+
+    /// Counters and queues.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// Stops listening, sends what is queued for at most `linger`, and ends. Dropping the future ends it at once.
+    pub async fn close(self, linger: Duration) -> CloseReport {
+        self.core.close(linger).await
+    }
+}
+
+fn closed(run: Run) -> SendError {
+    SendError::Closed(first(run))
+}
+
+/// The message of a run that was made of one.
+fn first(mut run: Run) -> Message {
+    run.pop().unwrap_or_else(|| Message::from(""))
+}

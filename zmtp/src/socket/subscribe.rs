@@ -1,0 +1,267 @@
+//! SUB (RFC 29).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    core::{BindError, CloseReport, ConnectError, Core, Socket},
+    inbound::{InPort, Inbound},
+    monitor::Monitor,
+    options::Options,
+    stats::Stats,
+};
+use crate::{
+    pattern::{FairQueue, PeerId, Subscriptions, Turns},
+    proto::{Connection, Message, PeerInfo, ProtocolError, Run, SocketType},
+    session::{Feed, Port},
+    transport::Endpoint,
+};
+
+/// Receives the messages of PUB peers whose first frame starts with a prefix that was subscribed to.
+///
+/// Subscriptions are sent to every peer when it is ready, and again after each reconnect. What a peer sends without
+/// being asked is dropped here too. Otherwise as [`Pull`](crate::Pull).
+#[derive(Debug)]
+pub struct Sub {
+    turns: Turns,
+    shared: Arc<SubSocket>,
+    core: Core<SubSocket>,
+}
+
+impl Sub {
+    /// A socket without endpoints and without subscriptions: it receives nothing.
+    pub fn new(options: Options) -> Self {
+        let inbound = Inbound::new(FairQueue::new(options.recv_mark, options.budget.clone()));
+        let shared = Arc::new(SubSocket { inbound, filter: Mutex::default() });
+        Self { turns: Turns::default(), core: Core::new(shared.clone(), options), shared }
+    }
+
+    /// Subscribes to messages whose first frame starts with `prefix`; the empty prefix is every message. Twice the
+    /// same prefix needs [`unsubscribe`](Self::unsubscribe) twice.
+    pub fn subscribe(&self, prefix: impl AsRef<[u8]>) {
+        self.shared.filter().add(Bytes::copy_from_slice(prefix.as_ref()));
+        self.shared.inbound.wake_all();
+    }
+
+    /// Takes back one [`subscribe`](Self::subscribe). Acts at once on what comes from now on. False when there was none.
+    pub fn unsubscribe(&self, prefix: impl AsRef<[u8]>) -> bool {
+        let was = self.shared.filter().remove(prefix.as_ref());
+        self.shared.inbound.wake_all();
+        was
+    }
+
+    /// Listens; returns the endpoint with the port that the system chose.
+    ///
+    /// # Errors
+    /// [`BindError`]: the text is no endpoint, or the transport refused.
+    pub async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
+        self.core.bind(endpoint).await
+    }
+
+    /// Connects, now and again whenever the connection is lost.
+    ///
+    /// # Errors
+    /// [`ConnectError`] only when the endpoint can never work.
+    pub fn connect(&self, endpoint: &str) -> Result<Endpoint, ConnectError> {
+        self.core.connect(endpoint)
+    }
+
+    /// Ends listening at, or connecting to, an endpoint, with its connections. False when there is none such.
+    pub fn forget(&self, endpoint: &Endpoint) -> bool {
+        self.core.forget(endpoint)
+    }
+
+    /// The next message. Waits while there is none.
+    ///
+    /// Cancel-safe: a message is taken only when it is returned.
+    pub async fn recv(&mut self) -> Message {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The next message if one is there.
+    pub fn try_recv(&mut self) -> Option<Message> {
+        self.shared.inbound.try_recv(&mut self.turns)
+    }
+
+    /// As [`recv`](Self::recv), for hand-written futures.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+        self.shared.inbound.poll_recv(cx, &mut self.turns)
+    }
+
+    /// What happens to this socket's connections from now on.
+    pub fn monitor(&self) -> Monitor {
+        self.core.monitor()
+    }
+
+    /// Counters and queues.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// Stops listening and ends all connections, for at most `linger`. Messages that were not received are dropped.
+    pub async fn close(self, linger: Duration) -> CloseReport {
+        self.core.close(linger).await
+    }
+}
+
+#[derive(Debug)]
+struct SubSocket {
+    inbound: Arc<Inbound>,
+    filter: Mutex<Filter>,
+}
+
+impl SubSocket {
+    fn filter(&self) -> MutexGuard<'_, Filter> {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Socket for SubSocket {
+    const TYPE: SocketType = SocketType::Sub;
+    type Port = SubPort;
+
+    fn port(self: &Arc<Self>, _peer: &str, _lasting: bool) -> SubPort {
+        SubPort { port: self.inbound.new_port(), shared: self.clone(), admitted: Run::default() }
+    }
+
+    fn close(&self) {
+        self.inbound.close();
+    }
+
+    fn add_to(&self, stats: &mut Stats) {
+        self.inbound.add_to(stats);
+    }
+}
+
+/// What this socket subscribed to, and what its peers are still to be told.
+#[derive(Debug, Default)]
+struct Filter {
+    /// How often each prefix was subscribed to.
+    counts: BTreeMap<Bytes, usize>,
+    prefixes: Subscriptions<()>,
+    /// Per peer the latest word on each prefix that it has not been told.
+    untold: BTreeMap<PeerId, BTreeMap<Bytes, bool>>,
+}
+
+impl Filter {
+    fn add(&mut self, prefix: Bytes) {
+        let count = self.counts.entry(prefix.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.prefixes.insert(prefix.clone(), ());
+            self.tell(&prefix, true);
+        }
+    }
+
+    /// Only the last of several ends it: a libzmq PUB keeps a set, not a count.
+    fn remove(&mut self, prefix: &[u8]) -> bool {
+        let Some((prefix, count)) = self.counts.remove_entry(prefix) else { return false };
+        if count > 1 {
+            self.counts.insert(prefix, count - 1);
+        } else {
+            self.prefixes.remove(&prefix, ());
+            self.tell(&prefix, false);
+        }
+        true
+    }
+
+    fn tell(&mut self, prefix: &Bytes, subscribe: bool) {
+        for untold in self.untold.values_mut() {
+            untold.insert(prefix.clone(), subscribe);
+        }
+    }
+
+    fn wants(&self, topic: Option<&[u8]>) -> bool {
+        topic.is_some_and(|topic| self.prefixes.matches(topic))
+    }
+}
+
+/// A peer's place in a SUB.
+struct SubPort {
+    port: InPort,
+    shared: Arc<SubSocket>,
+    /// Messages that passed the filter and wait for room.
+    admitted: Run,
+}
+
+impl Port for SubPort {
+    fn attach(&mut self, peer: &PeerInfo) {
+        self.port.attach(peer);
+        let mut filter = self.shared.filter();
+        let all = filter.counts.keys().map(|prefix| (prefix.clone(), true)).collect();
+        filter.untold.insert(self.port.id(), all);
+    }
+
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+        loop {
+            if !self.admitted.is_empty() && self.port.poll_deliver(cx, &mut self.admitted).is_pending() {
+                return Poll::Pending;
+            }
+            if run.is_empty() {
+                return Poll::Ready(());
+            }
+            let filter = self.shared.filter();
+            let wanted = filter.wants(run.first().next());
+            let group = run.split_leading(|_, mut next| filter.wants(next.next()) == wanted);
+            drop(filter);
+            if wanted {
+                self.admitted = group;
+            }
+        }
+    }
+
+    fn handle_subscription(&mut self, _: Bytes, _: bool) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    fn poll_feed(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Poll<Feed> {
+        // Registered first: a change after the look below wakes the task.
+        let feed = self.port.poll_feed(cx, connection);
+        if feed.is_pending() {
+            let mut filter = self.shared.filter();
+            let untold = filter.untold.get_mut(&self.port.id()).map(std::mem::take).unwrap_or_default();
+            drop(filter);
+            if !untold.is_empty() {
+                for (prefix, subscribe) in untold {
+                    if subscribe { connection.subscribe(&prefix) } else { connection.cancel(&prefix) }
+                }
+                return Poll::Ready(Feed::Fed);
+            }
+        }
+        feed
+    }
+
+    fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.port.poll_done(cx)
+    }
+
+    fn detach(&mut self, unsent: VecDeque<Run>, written: u64) {
+        self.shared.filter().untold.remove(&self.port.id());
+        self.admitted = Run::default();
+        self.port.detach(unsent, written);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscriptions_count_and_the_last_cancels() {
+        let mut filter = Filter::default();
+        filter.add("A".into());
+        filter.add("A".into());
+        assert!(filter.remove(b"A"));
+        assert!(filter.wants(Some(b"Abc")));
+        assert!(filter.remove(b"A"));
+        assert!(!filter.wants(Some(b"Abc")));
+        assert!(!filter.remove(b"A"));
+    }
+}
