@@ -1,1 +1,21 @@
-//! Under construction.
+//! The daemon `oslo-messaging-zmq-receiver`: takes RPC messages on one TCP port and hands each to the local Unix socket
+//! of its topic.
+//!
+//! It replaces the Python daemon of the same name: same flags, configuration files, socket paths and wire. The whole
+//! of what is done to a message stands in `router`; [`Receiver`] is the daemon as a library, which tests run on a port
+//! of the system's choice.
+//!
+//! The modules stand in reading order; each imports only ones before it, except that `settings` and `logging` know
+//! the shape of each other's data.
+
+pub mod cli;
+pub mod settings;
+pub mod logging;
+pub mod runtime_dir;
+mod drops;
+mod route;
+mod routes;
+mod router;
+mod receiver;
+
+pub use receiver::{Receiver, StartError, Stopped, Totals};

@@ -224,18 +224,18 @@ impl<P: Port> Attached<'_, P> {
         for _ in 0..ROUNDS {
             self.deliver(cx)?;
             let closed = self.write(cx)?;
-            if closed && Pin::new(&mut self.session.stream).poll_shutdown(cx).is_ready() {
-                return Ok(Poll::Ready(Disconnect::Closed));
-            }
-            if self.blocked {
-                return Ok(Poll::Pending);
-            }
-            match self.session.poll_read(cx)? {
+            let read = if self.blocked { Poll::Pending } else { self.session.poll_read(cx)? };
+            match read {
                 Poll::Ready(0) => {
                     self.session.connection.handle_eof()?;
                     return Ok(Poll::Ready(Disconnect::PeerClosed));
                 }
                 Poll::Ready(_) => {}
+                // A closed socket still takes what has arrived; then it is over.
+                Poll::Pending if closed => {
+                    let shutdown = Pin::new(&mut self.session.stream).poll_shutdown(cx);
+                    return Ok(shutdown.map(|_| Disconnect::Closed));
+                }
                 Poll::Pending => return Ok(Poll::Pending),
             }
         }

@@ -38,7 +38,6 @@ pub trait Inbox: Send + 'static {
 }
 
 /// A PULL socket that gives what comes to an [`Inbox`] per connection.
-#[derive(Debug)]
 pub struct Intake<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> {
     core: Core<IntakeSocket<F>>,
 }
@@ -159,8 +158,8 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Drop for IntakePort<F, 
     }
 }
 
-impl<F> fmt::Debug for IntakeSocket<F> {
+impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> fmt::Debug for Intake<F, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntakeSocket").finish_non_exhaustive()
+        f.debug_struct("Intake").field("core", &self.core).finish()
     }
 }

@@ -1,0 +1,215 @@
+//! The command line, as typed (oslo-zmq, section 10, "Command line of the daemon").
+//!
+//! The flags are those of the original daemon and, where it had none, of the OpenStack services,
+//! so that existing init scripts go on working. Long flags take `--x=v` and `--x v`; of a flag
+//! given twice the last counts, but for the two that name configuration: these keep their order
+//! across both flags, since each file overrides what came before it.
+//!
+//! Nothing is checked or read here beyond the shape of the line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use oslo_config::Source;
+
+/// What the command line says; a field is `None` or empty where it says nothing.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Cli {
+    /// `--config-file` and `--config-dir`, in the order given.
+    pub sources: Vec<Source>,
+    /// `--debug` or `--nodebug`, whichever came last.
+    pub debug: Option<bool>,
+    /// `--verbose` or `--noverbose`, whichever came last.
+    pub verbose: Option<bool>,
+    /// `--log-file`.
+    pub log_file: Option<String>,
+    /// `--log-dir`.
+    pub log_dir: Option<String>,
+    /// `--use-syslog`.
+    pub use_syslog: Option<bool>,
+    /// `--log-config-append`.
+    pub log_config_append: Option<String>,
+}
+
+impl Cli {
+    /// Reads the words of a command line, the program's own name first.
+    ///
+    /// # Errors
+    /// A line that is not understood, and `--help` and `--version`: [`clap::Error::exit`] prints
+    /// the text where it belongs and ends with 2 or 0.
+    pub fn parse_from(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let matches = Words::command().try_get_matches_from(words)?;
+        let sources = sources(&matches);
+        let words = Words::from_arg_matches(&matches)?;
+        Ok(Self {
+            sources,
+            debug: either(words.debug, words.nodebug),
+            verbose: either(words.verbose, words.noverbose),
+            log_file: words.log_file,
+            log_dir: words.log_dir,
+            use_syslog: words.use_syslog.then_some(true),
+            log_config_append: words.log_config_append,
+        })
+    }
+}
+
+/// The name of the program: of its default configuration file, and of its log file in a
+/// directory of logs.
+pub const PROGRAM: &str = "oslo-messaging-zmq-receiver";
+
+/// Hands RPC messages that arrive over TCP to the local sockets of their topics.
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 100)]
+struct Words {
+    /// Read this file; repeatable, a later one overrides
+    #[arg(long, value_name = "PATH")]
+    config_file: Vec<PathBuf>,
+
+    /// Read the *.conf files of this directory, sorted by name; repeatable
+    #[arg(long, value_name = "DIR")]
+    config_dir: Vec<PathBuf>,
+
+    /// Log everything, in detail
+    #[arg(short, long, overrides_with_all = ["debug", "nodebug"])]
+    debug: bool,
+
+    /// Undo --debug, or debug in a file
+    #[arg(long, overrides_with_all = ["debug", "nodebug"])]
+    nodebug: bool,
+
+    /// Log what goes on as well as what goes wrong: the default
+    #[arg(short, long, overrides_with_all = ["verbose", "noverbose"])]
+    verbose: bool,
+
+    /// Log only what goes wrong
+    #[arg(long, overrides_with_all = ["verbose", "noverbose"])]
+    noverbose: bool,
+
+    /// Log to this file instead of standard error
+    #[arg(long, value_name = "PATH", alias = "logfile", overrides_with = "log_file")]
+    log_file: Option<String>,
+
+    /// Directory of --log-file; alone, log to a file named after the program in it
+    #[arg(long, value_name = "DIR", alias = "logdir", overrides_with = "log_dir")]
+    log_dir: Option<String>,
+
+    /// Accepted without effect, with a warning
+    #[arg(long, overrides_with = "use_syslog")]
+    use_syslog: bool,
+
+    /// Accepted without effect, with a warning
+    #[arg(long, value_name = "PATH", alias = "log-config", overrides_with = "log_config_append")]
+    log_config_append: Option<String>,
+}
+
+/// The two flags in their mutual order, which the parser keeps as an index per value.
+fn sources(matches: &ArgMatches) -> Vec<Source> {
+    let of = |flag: &str, source: fn(PathBuf) -> Source| {
+        let paths = matches.get_many::<PathBuf>(flag).into_iter().flatten().cloned();
+        let indices = matches.indices_of(flag).into_iter().flatten();
+        indices.zip(paths.map(source)).collect::<Vec<_>>()
+    };
+    let mut sources = of("config_file", Source::File);
+    sources.extend(of("config_dir", Source::Directory));
+    sources.sort_by_key(|(index, _)| *index);
+    sources.into_iter().map(|(_, source)| source).collect()
+}
+
+/// A flag and its opposite, of which the parser lets at most one stand.
+fn either(on: bool, off: bool) -> Option<bool> {
+    (on || off).then_some(on)
+}
+
+const AFTER_HELP: &str = "\
+Configuration:
+  One receiver serves all services of a machine, and may read their own files: what does not
+  concern it is passed over. Without --config-file, oslo.conf and
+  oslo-messaging-zmq-receiver.conf are read, each from the first of ~/.oslo, ~, /etc/oslo and
+  /etc that has it. Flags override the environment (OS_<GROUP>__<OPTION>, as in
+  OS_DEFAULT__RPC_ZMQ_PORT=9501), which overrides the files.
+
+Exit codes:
+  0  stopped on request
+  1  could not start or go on; one line on standard error says why
+  2  the command line is not understood
+
+Example:
+  oslo-messaging-zmq-receiver --config-file /etc/nova/nova.conf --log-dir /var/log/oslo";
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn cli(words: &str) -> Result<Cli, clap::Error> {
+        Cli::parse_from(std::iter::once(PROGRAM).chain(words.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Words::command().debug_assert();
+    }
+
+    #[test]
+    fn an_empty_line_says_nothing() {
+        assert_eq!(cli("").unwrap(), Cli::default());
+    }
+
+    #[test]
+    fn files_and_directories_keep_their_mutual_order() {
+        let line = "--config-file=a --config-dir b -d --config-file c --config-dir=d --config-file e";
+        let expected = [
+            Source::File("a".into()),
+            Source::Directory("b".into()),
+            Source::File("c".into()),
+            Source::Directory("d".into()),
+            Source::File("e".into()),
+        ];
+        assert_eq!(cli(line).unwrap().sources, expected);
+    }
+
+    #[test]
+    fn the_last_of_a_flag_and_its_opposite_counts() {
+        assert_eq!(cli("-d").unwrap().debug, Some(true));
+        assert_eq!(cli("--debug --nodebug").unwrap().debug, Some(false));
+        assert_eq!(cli("--nodebug -d -d").unwrap().debug, Some(true));
+        assert_eq!(cli("-v --noverbose -v").unwrap().verbose, Some(true));
+        assert_eq!(cli("-dv").unwrap(), cli("--verbose --debug").unwrap());
+    }
+
+    #[test]
+    fn logging_flags_take_both_spellings_and_the_old_names() {
+        let cli = cli("--log-file a --log-file=b --logdir c --log-config=d --use-syslog --use-syslog");
+        let cli = cli.unwrap();
+        assert_eq!(cli.log_file.as_deref(), Some("b"));
+        assert_eq!(cli.log_dir.as_deref(), Some("c"));
+        assert_eq!(cli.log_config_append.as_deref(), Some("d"));
+        assert_eq!(cli.use_syslog, Some(true));
+    }
+
+    #[test]
+    fn what_is_not_understood_ends_with_code_2() {
+        for line in ["--nonsense", "stray", "--config-file", "--debug=yes"] {
+            let error = cli(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn version_and_help_end_with_code_0() {
+        let version = cli("--version").unwrap_err();
+        assert_eq!((version.kind(), version.exit_code()), (ErrorKind::DisplayVersion, 0));
+        assert_eq!(version.to_string(), format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION")));
+
+        let help = cli("-h").unwrap_err();
+        assert_eq!((help.kind(), help.exit_code()), (ErrorKind::DisplayHelp, 0));
+        let help = help.to_string();
+        let told = ["--config-file <PATH>", "-d, --debug", "Exit codes:\n  0  ", "Example:\n  oslo-"];
+        for text in told {
+            assert!(help.contains(text), "{text}\n{help}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The log: lines as `oslo.log` writes them, to standard error, a file or both.
+//!
+//! ```text
+//! 2026-11-21 02:34:59.123 4711 INFO zmq_receiver.router [-] text key=value
+//! ```
+//!
+//! Local time, process, level, the module that speaks, an empty request context, then the text
+//! and its fields. What always holds: an event is one line of bounded length, whatever a peer
+//! put into it, because control characters are escaped; and it reaches a file in one write, so
+//! that lines never mix.
+//!
+//! Payloads are not logged by anyone; this file could not tell them apart. Nor are spans.
+
+mod once_per;
+
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Zoned;
+use thiserror::Error;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::{Registry, reload};
+
+pub use self::once_per::OncePer;
+use crate::settings::LogSettings;
+
+/// The log of this process, to be changed while it runs.
+#[derive(Debug)]
+pub struct Log {
+    level: reload::Handle<LevelFilter, Registry>,
+    file: Option<Arc<LogFile>>,
+}
+
+impl Log {
+    /// Opens the log and makes it the one that `tracing` events of the whole process go to.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or there is a log already.
+    pub fn init(settings: &LogSettings) -> Result<Self, LogError> {
+        let (log, subscriber) = Self::open(settings)?;
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadyOpen)?;
+        Ok(log)
+    }
+
+    /// Sets the least severe level that is logged.
+    pub fn set_level(&self, level: Level) {
+        // It fails only once the subscriber is gone, and with it all who could log.
+        let _ = self.level.modify(|filter| *filter = level.into());
+    }
+
+    /// Opens the file anew, by its name, after it has been moved away.
+    ///
+    /// # Errors
+    /// The file cannot be opened; lines then go on to the old one.
+    pub fn reopen(&self) -> Result<(), LogError> {
+        self.file.as_ref().map_or(Ok(()), |file| file.reopen())
+    }
+
+    fn open(settings: &LogSettings) -> Result<(Self, impl Subscriber + use<>), LogError> {
+        let file = settings.file.as_deref().map(LogFile::open).transpose()?.map(Arc::new);
+        let (filter, level) = reload::Layer::new(settings.level.into());
+        let lines = Lines { stderr: settings.stderr, file: file.clone() };
+        Ok((Self { level, file }, Registry::default().with(filter).with(lines)))
+    }
+}
+
+/// The log cannot be written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The file cannot be opened for appending.
+    #[error(
+        "cannot open the log file {}: {source}; let this user write there, or change log_file and log_dir",
+        path.display()
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The process has a log already.
+    #[error("the log is open already; a process has one")]
+    AlreadyOpen,
+}
+
+/// Writes events as lines.
+struct Lines {
+    stderr: bool,
+    file: Option<Arc<LogFile>>,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let line = Line::of(event);
+        let written = self.file.as_ref().is_some_and(|file| file.write(line.as_bytes()).is_ok());
+        // A full disk must not silence the daemon.
+        if self.stderr || !written {
+            // Where standard error is closed there is nobody left to tell.
+            let _ = io::stderr().lock().write_all(line.as_bytes());
+        }
+    }
+}
+
+/// A file that is appended to, and can be replaced under its writers.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: RwLock<File>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> Result<Self, LogError> {
+        Ok(Self { path: path.to_owned(), file: RwLock::new(append_to(path)?) })
+    }
+
+    fn reopen(&self) -> Result<(), LogError> {
+        let file = append_to(&self.path)?;
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+
+    fn write(&self, line: &[u8]) -> io::Result<()> {
+        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        (&*file).write_all(line)
+    }
+}
+
+fn append_to(path: &Path) -> Result<File, LogError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(FILE_MODE)
+        .open(path)
+        .map_err(|source| LogError::Open { path: path.to_owned(), source })
+}
+
+/// A line in the making: control characters escaped, and what is too much left out.
+struct Line {
+    text: String,
+    is_full: bool,
+}
+
+impl Line {
+    /// The whole line of an event, with its end.
+    fn of(event: &Event<'_>) -> String {
+        let mut line = Self { text: String::with_capacity(TYPICAL_LINE), is_full: false };
+        // Writing to a line cannot fail; what a value's own formatting fails to give is missing.
+        let _ = line.head(event);
+        event.record(&mut line);
+        if line.is_full {
+            line.text.push('…');
+        }
+        line.text.push('\n');
+        line.text
+    }
+
+    fn head(&mut self, event: &Event<'_>) -> fmt::Result {
+        let time = Zoned::now().strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
+        let level = match *event.metadata().level() {
+            Level::WARN => "WARNING",
+            level => level.as_str(),
+        };
+        write!(self, "{time} {} {level} ", process::id())?;
+        let target = event.metadata().target();
+        let modules = target.strip_prefix("oslo_messaging_").unwrap_or(target).split("::");
+        for (index, module) in modules.enumerate() {
+            write!(self, "{}{module}", if index == 0 { "" } else { "." })?;
+        }
+        self.write_str(" [-]")
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if self.text.len() >= MAX_LINE {
+                self.is_full = true;
+                break;
+            }
+            if could_deceive(c) {
+                self.text.extend(c.escape_default());
+            } else {
+                self.text.push(c);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            let _ = write!(self, " {value}");
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self, " {value:?}"),
+            name => write!(self, " {name}={value:?}"),
+        };
+    }
+}
+
+/// Whether a character could end the line, move the cursor or reorder what is read.
+fn could_deceive(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The owner writes, the group (`adm`, usually) reads.
+const FILE_MODE: u32 = 0o640;
+
+/// Octets of a long ordinary line, so that most need one allocation.
+const TYPICAL_LINE: usize = 256;
+
+/// Octets after which a line is cut. Syslog daemons take 8 KiB by default.
+const MAX_LINE: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use tracing::{debug, error, info, warn};
+
+    use super::*;
+
+    /// What `speak` logs to a file at a level.
+    fn logged(level: Level, speak: impl FnOnce(&Log)) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.log");
+        let settings = LogSettings { level, file: Some(path.clone()), stderr: false };
+        let (log, subscriber) = Log::open(&settings).unwrap();
+        tracing::subscriber::with_default(subscriber, || speak(&log));
+        fs::read_to_string(path).unwrap()
+    }
+
+    /// The part after the time, which it checks for shape.
+    fn without_time(line: &str) -> &str {
+        let shape: String = line.chars().take(24).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(shape, "0000-00-00 00:00:00.000 ");
+        &line[24..]
+    }
+
+    #[test]
+    fn lines_have_the_form_of_oslo_log() {
+        let text = logged(Level::INFO, |_| {
+            let peer = "10.0.0.7";
+            info!(target: "oslo_messaging_zmq_receiver::router", %peer, size = 3, name = "a b", "text {}", 1);
+            warn!(target: "zmtp", "plain");
+        });
+        let process = process::id();
+        let lines: Vec<_> = text.lines().map(without_time).collect();
+        let first = format!("{process} INFO zmq_receiver.router [-] text 1 peer=10.0.0.7 size=3 name=\"a b\"");
+        assert_eq!(lines, [first, format!("{process} WARNING zmtp [-] plain")]);
+    }
+
+    #[test]
+    fn a_peer_cannot_forge_lines_or_fill_the_log() {
+        let text = logged(Level::INFO, |_| {
+            let name = "x\n2026-11-21 00:00:00.000 1 INFO a [-] forged\r\u{1b}[2J\u{85}\u{2028}\u{202e}é\0";
+            info!(%name, "topic {name}");
+            info!("{}", "é".repeat(1 << 20));
+        });
+        let lines: Vec<_> = text.lines().map(without_time).collect();
+        assert_eq!(lines.len(), 2);
+        let escaped = "forged\\r\\u{1b}[2J\\u{85}\\u{2028}\\u{202e}é\\u{0}";
+        assert_eq!(lines[0].matches(escaped).count(), 2, "{}", lines[0]);
+        assert!(text.len() < MAX_LINE + 1024);
+        assert!(lines[1].ends_with("éé…"));
+    }
+
+    #[test]
+    fn the_level_holds_and_can_be_changed() {
+        let text = logged(Level::INFO, |log| {
+            debug!("hidden");
+            log.set_level(Level::DEBUG);
+            debug!("shown");
+            log.set_level(Level::WARN);
+            info!("hidden");
+            error!("shown");
+        });
+        let texts: Vec<_> = text.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(texts, ["shown", "shown"]);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_is_opened_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.log");
+        let moved = directory.path().join("x.log.1");
+        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false };
+        let (log, subscriber) = Log::open(&settings).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777 & !FILE_MODE, 0);
+        tracing::subscriber::with_default(subscriber, || {
+            info!("one");
+            fs::rename(&path, &moved).unwrap();
+            info!("two");
+            log.reopen().unwrap();
+            info!("three");
+        });
+        assert_eq!(fs::read_to_string(moved).unwrap().lines().count(), 2);
+        assert!(fs::read_to_string(path).unwrap().ends_with("[-] three\n"));
+    }
+
+    #[test]
+    fn an_existing_file_is_appended_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.log");
+        fs::write(&path, "before\n").unwrap();
+        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false };
+        let (_, subscriber) = Log::open(&settings).unwrap();
+        tracing::subscriber::with_default(subscriber, || info!("after"));
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.starts_with("before\n") && text.ends_with("after\n"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named() {
+        let settings = LogSettings { level: Level::INFO, file: Some("/nonexistent/x.log".into()), stderr: true };
+        let told = Log::open(&settings).map(|(log, _)| log).unwrap_err().to_string();
+        let begin = "cannot open the log file /nonexistent/x.log: No such file or directory (os error 2); ";
+        assert!(told.starts_with(begin), "{told}");
+    }
+}

@@ -1,0 +1,202 @@
+//! The daemon: a PULL on TCP in front, a socket per topic behind.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oslo_rpc::Topic;
+use tracing::{debug, info, warn};
+use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
+
+use crate::drops::host_of;
+use crate::logging::OncePer;
+use crate::router::Router;
+use crate::routes::Routes;
+use crate::settings::Settings;
+
+/// A running receiver.
+///
+/// It serves until [`stop`](Self::stop). Dropping it stops it without handing on what is queued.
+#[derive(Debug)]
+pub struct Receiver {
+    intake: Intake<MakeRouter, Router>,
+    routes: Arc<Routes>,
+    endpoint: Endpoint,
+    drain_timeout: Duration,
+}
+
+type MakeRouter = Box<dyn Fn(&str) -> Router + Send + Sync>;
+
+/// The receiver cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The TCP port cannot be had.
+    #[error("{cause}; {}", next_step(.cause))]
+    Bind {
+        /// Where and why.
+        cause: BindError,
+    },
+}
+
+/// The counters of a receiver. Messages unless said otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// That came in over TCP.
+    pub received: u64,
+    /// Written whole to a consumer's socket; a fanout counts once for each consumer.
+    pub written: u64,
+    /// Waiting now.
+    pub queued: u64,
+    /// Octets waiting now.
+    pub queued_octets: usize,
+    /// Dropped, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// TCP connections refused or cut for a fault of the peer, by reason.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Each topic's own counters, by [key](Topic::key).
+    pub topics: Vec<(String, Stats)>,
+}
+
+/// How a receiver ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Messages handed on after the stop began.
+    pub delivered: u64,
+    /// Messages that nobody took in time.
+    pub left: u64,
+}
+
+impl Receiver {
+    /// Binds the port and begins to serve. `dir` is where local sockets are made.
+    ///
+    /// # Errors
+    /// [`StartError`] when the port cannot be bound.
+    pub async fn start(settings: &Settings, dir: &Path) -> Result<Self, StartError> {
+        let routes = Arc::new(Routes::new(settings, dir));
+        let limits = Limits {
+            max_frame: settings.limits.max_message_size,
+            max_message: settings.limits.max_message_size,
+            max_frames: settings.limits.max_frames,
+            ..Limits::default()
+        };
+        let options = Options::new()
+            .limits(limits)
+            .max_connections(settings.limits.max_connections)
+            .handshake_timeout(settings.handshake_timeout);
+        let make: MakeRouter = {
+            let routes = routes.clone();
+            Box::new(move |peer| Router::new(routes.clone(), peer))
+        };
+        let intake = Intake::new(options, make);
+        tokio::spawn(log_connections(intake.monitor()));
+        let endpoint = intake.bind(&settings.bind.endpoint()).await.map_err(|cause| StartError::Bind { cause })?;
+        open_reply_socket(&routes, &settings.host);
+        info!("listening on {endpoint}, sockets in {}", dir.display());
+        Ok(Self { intake, routes, endpoint, drain_timeout: settings.drain_timeout })
+    }
+
+    /// Where it listens, with the port that the system chose if it was to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The counters now.
+    pub fn totals(&self) -> Totals {
+        let front = self.intake.stats();
+        let topics = self.routes.stats();
+        let mut dropped = self.routes.drops.counts();
+        let mut sum = Totals { received: front.received, faults: front.faults, ..Totals::default() };
+        for (_, stats) in &topics {
+            sum.written += stats.written;
+            sum.queued += stats.queued as u64;
+            *dropped.entry("consumer-full").or_default() += stats.tally.over_mark;
+            *dropped.entry("no-subscriber").or_default() += stats.tally.unmatched;
+            *dropped.entry("consumer-gone").or_default() += stats.tally.discarded;
+        }
+        dropped.retain(|_, n| *n > 0);
+        Totals { dropped, topics, queued_octets: self.routes.queued_octets(), ..sum }
+    }
+
+    /// Stops: takes no more connections, ends those that are, hands on what is queued for a bounded time, removes its
+    /// sockets.
+    ///
+    /// Not cancel-safe: dropping the future drops what is queued.
+    pub async fn stop(self) -> Stopped {
+        let begun = Instant::now();
+        let totals = self.totals();
+        // What has arrived is still read and routed; that takes no longer than reading the kernel's buffers.
+        self.intake.close(self.drain_timeout).await;
+        let linger = self.drain_timeout.saturating_sub(begun.elapsed());
+        let report = self.routes.close(linger).await;
+        let stopped = Stopped { delivered: report.flushed, left: report.discarded };
+        info!(
+            received = totals.received,
+            written = totals.written + stopped.delivered,
+            delivered = stopped.delivered,
+            left = stopped.left,
+            dropped = ?totals.dropped,
+            faults = ?totals.faults,
+            "stopped"
+        );
+        stopped
+    }
+}
+
+/// The socket of replies to callers on this host, made before the first reply so that callers are connected to it.
+fn open_reply_socket(routes: &Routes, host: &str) {
+    let name = format!("zmq_replies.{host}");
+    let opened = match Topic::parse(name.as_bytes()) {
+        Ok(topic) => routes.route(&topic).map(drop).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = opened {
+        warn!(host, "no socket for replies yet, it is tried again at the first one: {error}");
+    }
+}
+
+/// Logs what happens to connections; faults once per peer and reason in a while.
+async fn log_connections(mut monitor: Monitor) {
+    let log = OncePer::<(String, &'static str)>::default();
+    while let Some(event) = monitor.recv().await {
+        let (peer, cause, what) = match event {
+            SocketEvent::Ready { peer, info } => {
+                debug!(%peer, version = ?info.version, "peer connected");
+                continue;
+            }
+            SocketEvent::AcceptFailed { error, pause } => {
+                if let Some(suppressed) = log.permit((String::new(), "accept"), Instant::now()) {
+                    warn!(suppressed, "cannot accept connections, trying again in {pause:?}: {error}");
+                }
+                continue;
+            }
+            SocketEvent::Missed(n) => {
+                debug!(n, "more happened than could be logged");
+                continue;
+            }
+            SocketEvent::HandshakeFailed { peer, cause } => (peer, cause, "refused a connection"),
+            SocketEvent::Disconnected { peer, cause } => (peer, cause, "ended a connection"),
+            _ => continue,
+        };
+        let Disconnect::Protocol(error) = &cause else {
+            debug!(%peer, "connection over: {cause}");
+            continue;
+        };
+        if let Some(suppressed) = log.permit((host_of(&peer).to_owned(), error.reason()), Instant::now()) {
+            warn!(%peer, reason = error.reason(), suppressed, "{what}: {error}");
+        }
+    }
+}
+
+fn next_step(error: &BindError) -> &'static str {
+    let BindError::Io { cause, .. } = error else {
+        return "set rpc_zmq_bind_address to *, an IP address or the name of an interface";
+    };
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => "stop what listens there (ss -ltnp shows it), or set rpc_zmq_port",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges: set rpc_zmq_port",
+        _ => "set rpc_zmq_bind_address to *, an address of this machine or the name of an interface",
+    }
+}

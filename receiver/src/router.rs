@@ -1,0 +1,71 @@
+//! From one TCP connection to the routes: the whole of what is done to a message.
+//!
+//! The topic is looked at and nothing else. Neighbours of one topic travel as one slice of the read buffer; their octets
+//! are written to the topic's socket as they came.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use oslo_rpc::Topic;
+use zmtp::{Inbox, Run};
+
+use crate::route::Route;
+use crate::routes::Routes;
+
+/// The inbox of one connection. It never waits: what finds no room is dropped and counted, so one topic that nobody
+/// serves holds up no other.
+#[derive(Debug)]
+pub(crate) struct Router {
+    routes: Arc<Routes>,
+    peer: String,
+    /// Where the last messages went; the next ones often go there too.
+    last: Option<Arc<Route>>,
+}
+
+impl Router {
+    pub(crate) fn new(routes: Arc<Routes>, peer: &str) -> Self {
+        Self { routes, peer: peer.to_owned(), last: None }
+    }
+
+    /// Hands on messages of one topic.
+    fn hand_on(&mut self, messages: Run) {
+        let drops = &self.routes.drops;
+        let n = messages.messages();
+        let Some(frame) = messages.first().nth(TOPIC_FRAME) else {
+            return drops.note("no-topic", n, &self.peer, || "a message of one frame has no topic");
+        };
+        let topic = match Topic::parse(frame) {
+            Ok(topic) => topic,
+            Err(error) => return drops.note(error.reason(), n, &self.peer, || error),
+        };
+        let route = match &self.last {
+            Some(last) if last.key() == topic.key() => last,
+            _ => match self.routes.route(&topic) {
+                Ok(route) => self.last.insert(route),
+                Err(error) => {
+                    return drops.note(error.reason(), n, &self.peer, || format!("topic {topic}: {error}"));
+                }
+            },
+        };
+        let rest = route.push(messages);
+        if !rest.is_empty() {
+            drops.note(self.routes.full(route), rest.messages(), &self.peer, || {
+                let stats = route.stats();
+                format!("topic {}: queue is full, {} messages for {} consumers", route.key(), stats.queued, stats.peers)
+            });
+        }
+    }
+}
+
+impl Inbox for Router {
+    fn poll_deliver(&mut self, _cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+        while !run.is_empty() {
+            let same = run.split_leading(|mut a, mut b| a.nth(TOPIC_FRAME) == b.nth(TOPIC_FRAME));
+            self.hand_on(same);
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The frame that names the topic, counted from 0.
+const TOPIC_FRAME: usize = 1;

@@ -1,0 +1,364 @@
+//! What the daemon is to do, as meant: every option read, checked and put into its final form.
+//!
+//! `Cli` and files say what was typed; [`Settings`] is what it means. Everything that can be
+//! wrong with it is found here, before anything is opened, and each error names the place, the
+//! option, the value and what would be right. What is odd but workable becomes a warning.
+//!
+//! Options nobody here knows pass in silence: the files are the services' own.
+
+mod gather;
+mod options;
+mod reader;
+mod types;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oslo_config::{Config, OptType, Setting, ValueError};
+use thiserror::Error;
+use tracing::Level;
+
+pub use self::gather::gather;
+use self::reader::Reader;
+use self::types::HostName;
+use crate::cli::PROGRAM;
+
+/// The settings of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where senders connect to.
+    pub bind: Bind,
+    /// Where services connect to.
+    pub ipc_dir: IpcDir,
+    /// This machine's name among the others.
+    pub host: String,
+    /// Most messages queued for one topic; `None` leaves it to the limits in octets.
+    pub topic_backlog: Option<usize>,
+    /// What bounds the daemon's memory and descriptors.
+    pub limits: Limits,
+    /// How long a first fanout or a reply waits for its subscriber; zero: not at all.
+    pub hold_time: Duration,
+    /// How long stopping may take while queues are handed over; zero: nothing is handed over.
+    pub drain_timeout: Duration,
+    /// How long a peer may take from connecting to the end of its handshake; never zero.
+    pub handshake_timeout: Duration,
+    /// What is logged, and where.
+    pub log: LogSettings,
+    /// What an operator should know, one sentence each, to be logged at start.
+    pub warnings: Vec<String>,
+}
+
+/// The TCP side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// `*`, an IP address or the name of an interface, as typed but without brackets.
+    pub address: String,
+    /// Never zero.
+    pub port: u16,
+}
+
+/// The directory of the local sockets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IpcDir {
+    /// From the root.
+    pub path: PathBuf,
+    /// Whether an operator chose it, be it the default: then no other may take its place.
+    pub is_explicit: bool,
+}
+
+/// Bounds on what peers can make the daemon hold. None is zero, and
+/// `max_message_size <= topic_max_octets <= memory_limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Topics served at once.
+    pub max_topics: usize,
+    /// TCP peers at once.
+    pub max_connections: usize,
+    /// Octets of one message.
+    pub max_message_size: usize,
+    /// Frames of one message.
+    pub max_frames: usize,
+    /// Octets queued for one topic.
+    pub topic_max_octets: usize,
+    /// Octets queued for all topics together.
+    pub memory_limit: usize,
+}
+
+/// What is logged, and where. Standard error or a file or both, never neither.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least severe level that is logged.
+    pub level: Level,
+    /// The file, if any.
+    pub file: Option<PathBuf>,
+    /// Whether standard error gets the lines.
+    pub stderr: bool,
+}
+
+impl Settings {
+    /// Reads every option.
+    ///
+    /// # Errors
+    /// The first value that cannot be meant.
+    pub fn from_config(config: &Config) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(config);
+        warn_of_what_has_no_effect(&mut reader)?;
+        Ok(Self {
+            bind: Bind {
+                address: reader.require(&options::BIND_ADDRESS)?.value.0,
+                port: reader.require(&options::PORT)?.value.0,
+            },
+            ipc_dir: ipc_dir(&mut reader)?,
+            host: host(&mut reader)?,
+            // A negative number is how the original spells "unlimited".
+            topic_backlog: reader.get(&options::TOPIC_BACKLOG)?.value.and_then(|n| usize::try_from(n).ok()),
+            limits: limits(&mut reader)?,
+            hold_time: reader.require(&options::HOLD_TIME)?.value.0,
+            drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
+            handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
+            log: log(&mut reader)?,
+            warnings: reader.into_warnings(),
+        })
+    }
+}
+
+impl Bind {
+    /// The endpoint to bind, such as `tcp://*:9501` or `tcp://[::1]:9501`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        let Self { address, port } = self;
+        if address.contains(':') { format!("tcp://[{address}]:{port}") } else { format!("tcp://{address}:{port}") }
+    }
+}
+
+/// The settings cannot be had.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// A value cannot be meant.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// `rpc_zmq_host` is unset, and the system has no usable name for this machine.
+    #[error("this machine has no host name of its own; set [DEFAULT] rpc_zmq_host to the name that peers use")]
+    NoHostName,
+}
+
+fn ipc_dir(reader: &mut Reader<'_>) -> Result<IpcDir, ValueError> {
+    let Setting { value, origin } = reader.require(&options::IPC_DIR)?;
+    Ok(IpcDir { path: value.0, is_explicit: origin.is_explicit() })
+}
+
+fn host(reader: &mut Reader<'_>) -> Result<String, SettingsError> {
+    if let Some(HostName(host)) = reader.get(&options::HOST)?.value {
+        return Ok(host);
+    }
+    let system = rustix::system::uname();
+    let name = system.nodename().to_str().ok().and_then(|name| HostName::from_text(name).ok()?);
+    name.map(|HostName(host)| host).ok_or(SettingsError::NoHostName)
+}
+
+fn limits(reader: &mut Reader<'_>) -> Result<Limits, ValueError> {
+    let memory_limit = reader.require(&options::MEMORY_LIMIT)?.value.0;
+    let topic_max_octets = reader.at_most(&options::TOPIC_MAX_OCTETS, memory_limit, "memory_limit")?;
+    let max_message_size = reader.at_most(&options::MAX_MESSAGE_SIZE, topic_max_octets, "topic_max_octets")?;
+    Ok(Limits {
+        max_topics: reader.require(&options::MAX_TOPICS)?.value.0,
+        max_connections: reader.require(&options::MAX_CONNECTIONS)?.value.0,
+        max_message_size,
+        max_frames: reader.require(&options::MAX_FRAMES)?.value.0,
+        topic_max_octets,
+        memory_limit,
+    })
+}
+
+fn log(reader: &mut Reader<'_>) -> Result<LogSettings, ValueError> {
+    let level = match (reader.require(&options::DEBUG)?.value, reader.require(&options::VERBOSE)?.value) {
+        (true, _) => Level::DEBUG,
+        (false, true) => Level::INFO,
+        (false, false) => Level::WARN,
+    };
+    let file = reader.get(&options::LOG_FILE)?.value.map(|path| path.0);
+    let directory = reader.get(&options::LOG_DIR)?.value.map(|path| path.0);
+    let file = match (directory, file) {
+        (Some(directory), Some(file)) => Some(directory.join(file)),
+        (Some(directory), None) => Some(directory.join(format!("{PROGRAM}.log"))),
+        (None, file) => file,
+    };
+    let stderr = reader.get(&options::USE_STDERR)?.value.unwrap_or(false) || file.is_none();
+    Ok(LogSettings { level, file, stderr })
+}
+
+fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError> {
+    reader.warn_if_set(&options::CONTEXTS, "has no effect here");
+    reader.warn_if_set(&options::LOG_CONFIG_APPEND, "has no effect here: set debug, log_file or log_dir");
+    if reader.require(&options::USE_SYSLOG)?.value {
+        reader.warn_if_set(&options::USE_SYSLOG, "has no effect here: log to standard error or a file");
+    }
+    // The receiver asks no matchmaker, whatever its name; only None is worth a word.
+    let _ = reader.get(&options::MATCHMAKER);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "[DEFAULT]\n";
+
+    fn config(text: &str) -> Config {
+        let mut config = Config::new(options::DECLARED);
+        config.push(oslo_config::parse(text.as_bytes(), "x.conf".as_ref()).unwrap());
+        config
+    }
+
+    fn settings(text: &str) -> Settings {
+        Settings::from_config(&config(text)).unwrap()
+    }
+
+    fn error(text: &str) -> String {
+        Settings::from_config(&config(text)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_original_and_ours() {
+        let settings = settings("");
+        let expected = Settings {
+            bind: Bind { address: "*".to_owned(), port: 9501 },
+            ipc_dir: IpcDir { path: "/var/run/openstack".into(), is_explicit: false },
+            host: rustix::system::uname().nodename().to_str().unwrap().to_owned(),
+            topic_backlog: None,
+            limits: Limits {
+                max_topics: 4096,
+                max_connections: 4096,
+                max_message_size: 64 << 20,
+                max_frames: 1024,
+                topic_max_octets: 64 << 20,
+                memory_limit: 256 << 20,
+            },
+            hold_time: Duration::from_secs(2),
+            drain_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            log: LogSettings { level: Level::INFO, file: None, stderr: true },
+            warnings: Vec::new(),
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn every_option_is_read_from_where_it_belongs() {
+        let settings = settings(
+            "[DEFAULT]\nrpc_zmq_bind_address = eth0\nrpc_zmq_port = 9601\nrpc_zmq_ipc_dir = /run/$rpc_zmq_host\n\
+             rpc_zmq_host = node7\nrpc_zmq_topic_backlog = 100\nunknown = 1\n\
+             [zmq_receiver]\nmax_topics = 1\nmax_connections = 2\nmax_message_size = 3\nmax_frames = 4\n\
+             topic_max_octets = 5 KiB\nmemory_limit = 6 MiB\nhold_time = 0\ndrain_timeout = 1.5\n\
+             handshake_timeout = 7\n",
+        );
+        assert_eq!(settings.bind.endpoint(), "tcp://eth0:9601");
+        assert_eq!(settings.ipc_dir, IpcDir { path: "/run/node7".into(), is_explicit: true });
+        assert_eq!((settings.host.as_str(), settings.topic_backlog), ("node7", Some(100)));
+        let limits = Limits {
+            max_topics: 1,
+            max_connections: 2,
+            max_message_size: 3,
+            max_frames: 4,
+            topic_max_octets: 5 << 10,
+            memory_limit: 6 << 20,
+        };
+        assert_eq!(settings.limits, limits);
+        assert_eq!(settings.hold_time, Duration::ZERO);
+        assert_eq!(settings.drain_timeout, Duration::from_millis(1500));
+        assert_eq!(settings.handshake_timeout, Duration::from_secs(7));
+        assert_eq!(settings.warnings, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn an_ipv6_address_is_bracketed_once() {
+        for address in ["::1", "[::1]"] {
+            let bind = settings(&format!("{FILE}rpc_zmq_bind_address = {address}")).bind;
+            assert_eq!(bind.endpoint(), "tcp://[::1]:9501");
+        }
+    }
+
+    #[test]
+    fn a_negative_backlog_is_unlimited_and_zero_is_zero() {
+        assert_eq!(settings(&format!("{FILE}rpc_zmq_topic_backlog = -1")).topic_backlog, None);
+        assert_eq!(settings(&format!("{FILE}rpc_zmq_topic_backlog =")).topic_backlog, None);
+        assert_eq!(settings(&format!("{FILE}rpc_zmq_topic_backlog = 0")).topic_backlog, Some(0));
+    }
+
+    #[test]
+    fn errors_name_place_option_value_and_expectation() {
+        assert_eq!(
+            error(&format!("{FILE}\nrpc_zmq_port = 95o1")),
+            "x.conf:3: [DEFAULT] rpc_zmq_port: expected a port, 1 to 65535, found \"95o1\""
+        );
+        assert_eq!(
+            error(&format!("{FILE}rpc_zmq_port =")),
+            "x.conf:2: [DEFAULT] rpc_zmq_port: expected a port, 1 to 65535, found nothing"
+        );
+        assert_eq!(
+            error("[zmq_receiver]\nhandshake_timeout = 0"),
+            "x.conf:2: [zmq_receiver] handshake_timeout: \
+             expected seconds above 0 and up to 3600, such as 10 or 0.5, found \"0\""
+        );
+        let told = error(&format!("{FILE}debug = maybe"));
+        assert!(told.starts_with("x.conf:2: [DEFAULT] debug: expected true, yes,"), "{told}");
+    }
+
+    #[test]
+    fn none_is_unset_with_a_warning() {
+        let text = "[DEFAULT]\nrpc_zmq_matchmaker = None\nrpc_zmq_topic_backlog = 'None'\nrpc_zmq_ipc_dir = None\n";
+        let settings = settings(text);
+        assert_eq!(settings.topic_backlog, None);
+        assert!(!settings.ipc_dir.is_explicit);
+        assert_eq!(
+            settings.warnings,
+            [
+                "x.conf:2: rpc_zmq_matchmaker = None is taken as unset; the default is local",
+                "x.conf:4: rpc_zmq_ipc_dir = None is taken as unset; the default is /var/run/openstack",
+                "x.conf:3: rpc_zmq_topic_backlog = None is taken as unset; the default is none",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told_once_and_never_fails() {
+        let text = "[DEFAULT]\nrpc_zmq_contexts = $nonsense\nuse_syslog = yes\nlog_config = /etc/l\n\
+                    rpc_zmq_matchmaker = $nonsense\n";
+        let warnings = settings(text).warnings;
+        assert_eq!(
+            warnings,
+            [
+                "x.conf:2: rpc_zmq_contexts has no effect here",
+                "x.conf:4: log_config_append has no effect here: set debug, log_file or log_dir",
+                "x.conf:3: use_syslog has no effect here: log to standard error or a file",
+            ]
+        );
+        assert_eq!(settings(&format!("{FILE}use_syslog = no")).warnings, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_limit_above_a_wider_one_is_lowered() {
+        let lowered = settings("[zmq_receiver]\nmemory_limit = 1 MiB\nmax_message_size = 2 MiB\n");
+        assert_eq!(lowered.limits.topic_max_octets, 1 << 20);
+        assert_eq!(lowered.limits.max_message_size, 1 << 20);
+        let told = "x.conf:3: max_message_size is lowered to 1048576 octets, the topic_max_octets; raise both";
+        assert_eq!(lowered.warnings, [told]);
+    }
+
+    #[test]
+    fn the_log_goes_where_the_options_say() {
+        let log = |text: &str| settings(&format!("{FILE}{text}")).log;
+        let name = "oslo-messaging-zmq-receiver.log";
+        assert_eq!(log("log_dir = /l").file, Some(PathBuf::from("/l").join(name)));
+        assert_eq!(log("logdir = /l\nlogfile = x").file, Some("/l/x".into()));
+        assert_eq!(log("log_dir = /l\nlog_file = /m/x").file, Some("/m/x".into()));
+        assert_eq!(log("log_file =").file, None);
+        let both = log("log_file = x\nuse_stderr = true");
+        assert!(both.stderr && both.file.is_some());
+        assert!(!log("log_file = x").stderr);
+        assert!(log("use_stderr = false").stderr);
+        assert_eq!(log("verbose = False").level, Level::WARN);
+        assert_eq!(log("verbose = False\ndebug = True").level, Level::DEBUG);
+    }
+}

@@ -1,0 +1,121 @@
+//! The options the daemon reads, declared.
+//!
+//! Those of `oslo.messaging` keep their names, groups and defaults (oslo-zmq, section 10). Ours
+//! are all in the group `zmq_receiver`, which the services do not know and pass over, so that
+//! one file can serve both.
+
+use oslo_config::{Declaration, Opt};
+
+use super::types::{AbsoluteDir, Address, AnyPath, Count, Deadline, HostName, Octets, Port, Wait};
+
+pub(super) const BIND_ADDRESS: Opt<Address> =
+    Opt::new("rpc_zmq_bind_address", "Address or interface to listen on; * is all of them.").or("*");
+
+pub(super) const PORT: Opt<Port> =
+    Opt::new("rpc_zmq_port", "TCP port to listen on, the same on every machine.").or("9501");
+
+pub(super) const IPC_DIR: Opt<AbsoluteDir> =
+    Opt::new("rpc_zmq_ipc_dir", "Directory of the local sockets that services connect to.").or("/var/run/openstack");
+
+pub(super) const HOST: Opt<HostName> = Opt::new(
+    "rpc_zmq_host",
+    "Name of this machine in matchmaker data and in the services' own rpc_zmq_host; by default \
+     its host name.",
+);
+
+pub(super) const TOPIC_BACKLOG: Opt<i64> = Opt::new(
+    "rpc_zmq_topic_backlog",
+    "Most messages kept for a topic whose consumer is not there; unset or negative: as many as \
+     memory allows.",
+);
+
+pub(super) const CONTEXTS: Opt<String> =
+    Opt::new("rpc_zmq_contexts", "Number of ZeroMQ I/O threads; without effect here.").or("1");
+
+pub(super) const MATCHMAKER: Opt<String> =
+    Opt::new("rpc_zmq_matchmaker", "Who knows the hosts of a topic; the receiver does not ask.").or("local");
+
+pub(super) const DEBUG: Opt<bool> = Opt::new("debug", "Log everything, in detail.").or("false");
+
+pub(super) const VERBOSE: Opt<bool> = Opt::new("verbose", "Log what goes on as well as what goes wrong.").or("true");
+
+pub(super) const LOG_FILE: Opt<AnyPath> =
+    Opt::new("log_file", "File to log to instead of standard error.").formerly(&[("DEFAULT", "logfile")]);
+
+pub(super) const LOG_DIR: Opt<AnyPath> =
+    Opt::new("log_dir", "Directory of log_file; alone, of a file named after the program.")
+        .formerly(&[("DEFAULT", "logdir")]);
+
+pub(super) const USE_STDERR: Opt<bool> =
+    Opt::new("use_stderr", "Log to standard error; by default if there is no log file.");
+
+pub(super) const USE_SYSLOG: Opt<bool> = Opt::new("use_syslog", "Without effect here.").or("false");
+
+pub(super) const LOG_CONFIG_APPEND: Opt<AnyPath> =
+    Opt::new("log_config_append", "Without effect here.").formerly(&[("DEFAULT", "log_config")]);
+
+pub(super) const MAX_TOPICS: Opt<Count> =
+    Opt::new("max_topics", "Most topics served at once; messages to further ones are dropped.")
+        .in_group(OURS)
+        .or("4096");
+
+pub(super) const MAX_CONNECTIONS: Opt<Count> =
+    Opt::new("max_connections", "Most TCP peers at once; further ones wait to be accepted.").in_group(OURS).or("4096");
+
+pub(super) const MAX_MESSAGE_SIZE: Opt<Octets> =
+    Opt::new("max_message_size", "Octets of the largest message; who sends a larger one is disconnected.")
+        .in_group(OURS)
+        .or("64 MiB");
+
+pub(super) const MAX_FRAMES: Opt<Count> =
+    Opt::new("max_frames", "Most frames of a message; who sends more is disconnected.").in_group(OURS).or("1024");
+
+pub(super) const TOPIC_MAX_OCTETS: Opt<Octets> =
+    Opt::new("topic_max_octets", "Octets queued for one topic before its messages are dropped.")
+        .in_group(OURS)
+        .or("64 MiB");
+
+pub(super) const MEMORY_LIMIT: Opt<Octets> =
+    Opt::new("memory_limit", "Octets queued for all topics together before messages are dropped.")
+        .in_group(OURS)
+        .or("256 MiB");
+
+pub(super) const HOLD_TIME: Opt<Wait> =
+    Opt::new("hold_time", "Seconds a first fanout or a reply waits for its subscriber.").in_group(OURS).or("2");
+
+pub(super) const DRAIN_TIMEOUT: Opt<Wait> =
+    Opt::new("drain_timeout", "Seconds to hand over what is queued before the daemon stops.").in_group(OURS).or("10");
+
+pub(super) const HANDSHAKE_TIMEOUT: Opt<Deadline> =
+    Opt::new("handshake_timeout", "Seconds a peer may take from connecting to the end of its handshake.")
+        .in_group(OURS)
+        .or("10");
+
+/// All of them, in the order in which an operator would want to read them.
+pub(super) const DECLARED: &[Declaration] = &[
+    *BIND_ADDRESS.declaration(),
+    *PORT.declaration(),
+    *IPC_DIR.declaration(),
+    *HOST.declaration(),
+    *TOPIC_BACKLOG.declaration(),
+    *CONTEXTS.declaration(),
+    *MATCHMAKER.declaration(),
+    *DEBUG.declaration(),
+    *VERBOSE.declaration(),
+    *LOG_FILE.declaration(),
+    *LOG_DIR.declaration(),
+    *USE_STDERR.declaration(),
+    *USE_SYSLOG.declaration(),
+    *LOG_CONFIG_APPEND.declaration(),
+    *MAX_TOPICS.declaration(),
+    *MAX_CONNECTIONS.declaration(),
+    *MAX_MESSAGE_SIZE.declaration(),
+    *MAX_FRAMES.declaration(),
+    *TOPIC_MAX_OCTETS.declaration(),
+    *MEMORY_LIMIT.declaration(),
+    *HOLD_TIME.declaration(),
+    *DRAIN_TIMEOUT.declaration(),
+    *HANDSHAKE_TIMEOUT.declaration(),
+];
+
+const OURS: &str = "zmq_receiver";
