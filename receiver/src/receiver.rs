@@ -127,8 +127,8 @@ impl Receiver {
     pub async fn stop(self) -> Stopped {
         let begun = Instant::now();
         let totals = self.totals();
-        // What has arrived is still read and routed; that takes no longer than reading the kernel's buffers.
-        self.intake.close(self.drain_timeout).await;
+        // What has arrived is still read and routed.
+        self.intake.close(LAST_READS.min(self.drain_timeout)).await;
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
         let report = self.routes.close(linger).await;
         let stopped = Stopped { delivered: report.flushed, left: report.discarded };
@@ -172,6 +172,12 @@ async fn log_connections(mut monitor: Monitor) {
                 }
                 continue;
             }
+            SocketEvent::Full { connections } => {
+                if let Some(suppressed) = log.permit((String::new(), "connection-limit"), Instant::now()) {
+                    warn!(suppressed, "{connections} connections: others wait until one ends (max_connections)");
+                }
+                continue;
+            }
             SocketEvent::Missed(n) => {
                 debug!(n, "more happened than could be logged");
                 continue;
@@ -189,6 +195,9 @@ async fn log_connections(mut monitor: Monitor) {
         }
     }
 }
+
+/// Ample for what the kernel's buffers hold, and an end to a sender that never pauses.
+const LAST_READS: Duration = Duration::from_millis(250);
 
 fn next_step(error: &BindError) -> &'static str {
     let BindError::Io { cause, .. } = error else {

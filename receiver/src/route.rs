@@ -7,12 +7,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use oslo_rpc::socket::SocketDirError;
 use oslo_rpc::topic::{Kind, Topic};
 use thiserror::Error;
+use tokio::time::timeout;
 use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Pub, Push, Run, SendError, Stats};
 
 use crate::settings::Settings;
@@ -24,31 +26,23 @@ pub(crate) struct Rules {
     options: Options,
     backlog: Mark,
     late_joiners: Option<LateJoiners>,
-    pub(crate) budget: Budget,
+    topic_octets: usize,
+    /// For all topics together.
+    pub(crate) memory: Budget,
 }
 
 impl Rules {
     pub(crate) fn new(settings: &Settings, dir: &Path) -> Self {
-        let octets = settings.limits.topic_max_octets;
-        let budget = Budget::new(settings.limits.memory_limit);
-        let options = Options::new()
-            .send_mark(Mark { octets, ..Mark::default() })
-            .handshake_timeout(settings.handshake_timeout)
-            .budget(budget.clone());
-        let held = Mark { octets, ..Mark::default() };
-        let hold = !settings.hold_time.is_zero();
+        let held = LateJoiners { time: settings.hold_time, mark: Mark::default() };
         Self {
             dir: dir.to_owned(),
-            options,
-            backlog: Mark { messages: settings.topic_backlog.unwrap_or(usize::MAX), octets },
-            late_joiners: hold.then_some(LateJoiners { time: settings.hold_time, mark: held }),
-            budget,
+            options: Options::new().handshake_timeout(settings.handshake_timeout),
+            // Octets are bounded for all queues of a topic together, by its budget.
+            backlog: settings.topic_backlog.map_or(Mark::UNLIMITED, |n| Mark { messages: n, ..Mark::UNLIMITED }),
+            late_joiners: (!held.time.is_zero()).then_some(held),
+            topic_octets: settings.limits.topic_max_octets,
+            memory: Budget::new(settings.limits.memory_limit),
         }
-    }
-
-    /// Whether a topic's queue is at its mark in octets, or as near as the next message makes no difference.
-    pub(crate) fn is_over_octets(&self, stats: &Stats) -> bool {
-        stats.queued < self.backlog.messages
     }
 }
 
@@ -57,6 +51,9 @@ impl Rules {
 pub(crate) struct Route {
     key: String,
     outlet: Outlet,
+    budget: Budget,
+    /// Its consumers were given time and did not catch up; nobody waits for them until they have.
+    lags: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -84,24 +81,25 @@ impl Route {
         let path = topic.socket_path(&rules.dir)?;
         let Some(path) = path.to_str() else { return Err(RouteError::NotUtf8(path)) };
         let endpoint = format!("ipc://{path}");
-        let options = rules.options.clone();
+        let budget = rules.memory.part(rules.topic_octets);
+        let options = rules.options.clone().budget(budget.clone());
         let outlet = match topic.kind() {
             Kind::Queue => {
-                let push = Push::new(options.backlog(rules.backlog));
+                let push = Push::new(options.send_mark(FAIR_SHARE).backlog(rules.backlog));
                 at_once(push.bind(&endpoint))?;
                 Outlet::Queue(push)
             }
             Kind::Fanout | Kind::Reply => {
-                let options = match rules.late_joiners {
+                let options = options.send_mark(Mark::UNLIMITED);
+                let publisher = Pub::new(match rules.late_joiners {
                     Some(late) => options.late_joiners(late),
                     None => options,
-                };
-                let publisher = Pub::new(options);
+                });
                 at_once(publisher.bind(&endpoint))?;
                 Outlet::Broadcast(publisher)
             }
         };
-        Ok(Self { key: topic.key().to_owned(), outlet })
+        Ok(Self { key: topic.key().to_owned(), outlet, budget, lags: AtomicBool::new(false) })
     }
 
     /// [`Topic::key`] of the topics that go here.
@@ -119,6 +117,35 @@ impl Route {
             Ok(()) => Run::default(),
             Err(SendError::Full(rest) | SendError::Closed(rest)) => rest,
         }
+    }
+
+    /// Whether to let the consumers catch up before more is read: see [`catch_up`](Self::catch_up).
+    pub(crate) fn is_behind(&self) -> bool {
+        let queued = self.budget.used();
+        if queued <= CAUGHT_UP {
+            self.lags.store(false, Ordering::Relaxed);
+        }
+        queued > BEHIND && !self.lags.load(Ordering::Relaxed) && self.stats().peers > 0
+    }
+
+    /// Gives the consumers a moment to catch up with what was read, so that a sender faster than they are is slowed to
+    /// their pace and not cut off at the limit. Once they do not, the topic lags and is no longer waited for: a slow
+    /// consumer costs other topics this one moment, not its pace.
+    pub(crate) async fn catch_up(&self) {
+        let caught_up = async {
+            match &self.outlet {
+                Outlet::Queue(push) => push.drained_to(CAUGHT_UP).await,
+                Outlet::Broadcast(publisher) => publisher.drained_to(CAUGHT_UP).await,
+            }
+        };
+        if timeout(PATIENCE, caught_up).await.is_err() {
+            self.lags.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Octets that this topic may still queue.
+    pub(crate) fn octets_left(&self) -> usize {
+        self.budget.left()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -147,3 +174,13 @@ where
         Poll::Pending => Err(RouteError::Slow(io::ErrorKind::WouldBlock.into())),
     }
 }
+
+/// What one consumer has queued before the next messages go to others or wait for whoever is ready first.
+const FAIR_SHARE: Mark = Mark { messages: 1000, octets: usize::MAX };
+/// A topic with more than this queued is behind: several full pages, so that one read never makes it so.
+const BEHIND: usize = 1 << 20;
+/// And has caught up at this: low enough that waiting and going on do not alternate for each read.
+const CAUGHT_UP: usize = BEHIND / 4;
+/// Long enough for a consumer that runs on a busy machine to be scheduled and read what it has, short enough to pass
+/// unnoticed by other topics.
+const PATIENCE: Duration = Duration::from_millis(20);

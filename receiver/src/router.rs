@@ -3,8 +3,10 @@
 //! The topic is looked at and nothing else. Neighbours of one topic travel as one slice of the read buffer; their octets
 //! are written to the topic's socket as they came.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use oslo_rpc::Topic;
 use zmtp::{Inbox, Run};
@@ -12,19 +14,22 @@ use zmtp::{Inbox, Run};
 use crate::route::Route;
 use crate::routes::Routes;
 
-/// The inbox of one connection. It never waits: what finds no room is dropped and counted, so one topic that nobody
-/// serves holds up no other.
-#[derive(Debug)]
+/// The inbox of one connection.
+///
+/// It waits for nobody beyond a moment: what finds no room is dropped and counted, so a topic that nobody serves, or
+/// slowly, holds up no other.
 pub(crate) struct Router {
     routes: Arc<Routes>,
     peer: String,
     /// Where the last messages went; the next ones often go there too.
     last: Option<Arc<Route>>,
+    /// Consumers of a topic are given a moment to catch up.
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Router {
     pub(crate) fn new(routes: Arc<Routes>, peer: &str) -> Self {
-        Self { routes, peer: peer.to_owned(), last: None }
+        Self { routes, peer: peer.to_owned(), last: None, pause: None }
     }
 
     /// Hands on messages of one topic.
@@ -48,8 +53,12 @@ impl Router {
             },
         };
         let rest = route.push(messages);
+        if route.is_behind() {
+            let route = route.clone();
+            self.pause = Some(Box::pin(async move { route.catch_up().await }));
+        }
         if !rest.is_empty() {
-            drops.note(self.routes.full(route), rest.messages(), &self.peer, || {
+            drops.note(self.routes.full(route, &rest), rest.messages(), &self.peer, || {
                 let stats = route.stats();
                 format!("topic {}: queue is full, {} messages for {} consumers", route.key(), stats.queued, stats.peers)
             });
@@ -58,12 +67,24 @@ impl Router {
 }
 
 impl Inbox for Router {
-    fn poll_deliver(&mut self, _cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
-        while !run.is_empty() {
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            if run.is_empty() {
+                return Poll::Ready(());
+            }
             let same = run.split_leading(|mut a, mut b| a.nth(TOPIC_FRAME) == b.nth(TOPIC_FRAME));
             self.hand_on(same);
         }
-        Poll::Ready(())
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 

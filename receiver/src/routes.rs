@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oslo_rpc::Topic;
 use tracing::{debug, info};
-use zmtp::{CloseReport, Stats};
+use zmtp::{CloseReport, Run, Stats};
 
 use crate::drops::Drops;
 use crate::route::{Route, RouteError, Rules};
@@ -75,10 +75,11 @@ impl Routes {
     }
 
     /// Why a queue took no more, for counters: whichever limit is reached.
-    pub(crate) fn full(&self, route: &Route) -> &'static str {
-        if self.rules.budget.left() == 0 {
+    pub(crate) fn full(&self, route: &Route, rest: &Run) -> &'static str {
+        let octets = rest.first_octets();
+        if self.rules.memory.left() < octets {
             "memory-limit"
-        } else if self.rules.is_over_octets(&route.stats()) {
+        } else if route.octets_left() < octets {
             "topic-octets"
         } else {
             "topic-backlog"
@@ -94,7 +95,7 @@ impl Routes {
 
     /// Octets queued for all topics.
     pub(crate) fn queued_octets(&self) -> usize {
-        self.rules.budget.used()
+        self.rules.memory.used()
     }
 
     /// Closes all routes at the same time, each with `linger`.

@@ -335,7 +335,7 @@ proptest! {
         }
         let (mut written, mut last) = (Vec::new(), 0u32);
         for turn in 1.. {
-            if turn % often == 0 {
+            if turn % often == 0 && turn < 100 {
                 last = turn;
                 let ping = [&b"\x04\x0b\x04PING\x00\x00"[..], &turn.to_be_bytes()].concat();
                 prop_assert!(read(&mut pusher, &ping).unwrap().is_empty());

@@ -61,13 +61,14 @@ struct Subscriber {
 impl Distributor {
     /// No peers yet. `mark` is per peer.
     pub fn new(mark: Mark, limits: SubscriptionLimits, late: Option<LateJoiners>, budget: Option<Budget>) -> Self {
+        let retention = late.map(|rules| Retention::new(rules, budget.clone()));
         Self {
             mark,
             limits,
             budget,
             peers: BTreeMap::new(),
             subscriptions: Subscriptions::new(),
-            retention: late.map(Retention::new),
+            retention,
             awakened: Vec::new(),
             tally: Tally::default(),
             wanted: Vec::new(),

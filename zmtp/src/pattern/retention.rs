@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{peers::PeerId, queue::Mark};
+use super::{budget::Budget, peers::PeerId, queue::Mark};
 use crate::proto::Run;
 
 /// How long and how much a PUB holds for subscribers that come late.
@@ -29,6 +29,7 @@ pub struct LateJoiners {
 #[derive(Debug)]
 pub(crate) struct Retention {
     rules: LateJoiners,
+    budget: Option<Budget>,
     /// Until when the socket is young; starts at the first message.
     young_until: Option<Instant>,
     held: VecDeque<Held>,
@@ -45,8 +46,8 @@ struct Held {
 }
 
 impl Retention {
-    pub(crate) fn new(rules: LateJoiners) -> Self {
-        Self { rules, young_until: None, held: VecDeque::new(), octets: 0, unmatched: 0 }
+    pub(crate) fn new(rules: LateJoiners, budget: Option<Budget>) -> Self {
+        Self { rules, budget, young_until: None, held: VecDeque::new(), octets: 0, unmatched: 0 }
     }
 
     /// Whether a message published now has to be offered to [`hold`](Self::hold) although it reached someone.
@@ -56,9 +57,15 @@ impl Retention {
 
     /// Keeps a message that reached `reached`.
     pub(crate) fn hold(&mut self, message: Run, reached: Vec<PeerId>, now: Instant) {
-        self.octets += message.octets();
+        // Held for long, so in memory of its own.
+        let message = message.detach();
+        let octets = message.octets();
+        self.octets += octets;
+        if let Some(budget) = &self.budget {
+            budget.take(octets);
+        }
         self.held.push_back(Held { message, until: now + self.rules.time, reached });
-        while self.held.len() > self.rules.mark.messages || self.octets > self.rules.mark.octets {
+        while !self.held.is_empty() && self.is_over_mark() {
             self.drop_oldest();
         }
     }
@@ -75,12 +82,13 @@ impl Retention {
             }
         }
         if !young {
-            let octets = &mut self.octets;
+            let mut freed = 0;
             self.held.retain(|held| {
                 let keep = held.reached.is_empty();
-                *octets -= if keep { 0 } else { held.message.octets() };
+                freed += if keep { 0 } else { held.message.octets() };
                 keep
             });
+            self.free(freed);
         }
     }
 
@@ -100,10 +108,28 @@ impl Retention {
         self.unmatched
     }
 
+    fn is_over_mark(&self) -> bool {
+        let over_budget = self.budget.as_ref().is_some_and(|budget| budget.left() == 0);
+        self.held.len() > self.rules.mark.messages || self.octets > self.rules.mark.octets || over_budget
+    }
+
     fn drop_oldest(&mut self) {
         if let Some(held) = self.held.pop_front() {
-            self.octets -= held.message.octets();
+            self.free(held.message.octets());
             self.unmatched += u64::from(held.reached.is_empty());
         }
+    }
+
+    fn free(&mut self, octets: usize) {
+        self.octets -= octets;
+        if let Some(budget) = &self.budget {
+            budget.give_back(octets);
+        }
+    }
+}
+
+impl Drop for Retention {
+    fn drop(&mut self) {
+        self.free(self.octets);
     }
 }

@@ -4,7 +4,7 @@
 //! pieces. A received message is one piece, a slice of the read buffer; a large body is a piece of its own, so that
 //! it is never copied.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::frame::Header;
 
@@ -43,6 +43,13 @@ impl Chunks {
     pub(crate) fn split_to(&mut self, octets: usize) -> Self {
         debug_assert!(self.tail.is_none());
         Self { head: self.head.split_to(octets.min(self.head.len())), tail: None }
+    }
+
+    /// A copy in one piece of its own.
+    pub(crate) fn detach(&self) -> Self {
+        let mut octets = BytesMut::with_capacity(self.octets());
+        self.iter().for_each(|chunk| octets.put_slice(chunk));
+        octets.freeze().into()
     }
 
     pub(crate) fn frames(&self) -> Frames<'_> {

@@ -79,11 +79,7 @@ impl Message {
     /// A copy in memory of its own, for a small message that is kept for long.
     #[must_use]
     pub fn detach(&self) -> Self {
-        let mut octets = BytesMut::with_capacity(self.octets());
-        for chunk in self.chunks.iter() {
-            octets.put_slice(chunk);
-        }
-        Self { chunks: octets.freeze().into() }
+        Self { chunks: self.chunks.detach() }
     }
 
     pub(crate) fn into_chunks(self) -> Chunks {

@@ -105,6 +105,12 @@ impl Run {
         self.split(taken, end)
     }
 
+    /// A copy in memory of its own, for messages that are kept for long.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self { chunks: self.chunks.detach(), messages: self.messages }
+    }
+
     fn split(&mut self, messages: usize, octets: usize) -> Self {
         if messages >= self.messages {
             return std::mem::take(self);

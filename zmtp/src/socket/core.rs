@@ -237,6 +237,11 @@ impl<S: Socket> Shared<S> {
                     Ok(link) => {
                         pause.reset();
                         sessions.spawn(self.clone().serve(link));
+                        if sessions.len() == self.options.max_connections {
+                            self.counters.fault("connection-limit");
+                            let connections = self.options.max_connections;
+                            self.announcer.announce(|| SocketEvent::Full { connections });
+                        }
                     }
                     // The peer gave up while it waited in the backlog: no fault of this side.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -34,6 +34,12 @@ pub enum SocketEvent {
         /// How long it pauses.
         pause: Duration,
     },
+    /// As many connections as [`Options::max_connections`](crate::Options::max_connections) allows: peers wait in the
+    /// listen backlog until one ends.
+    Full {
+        /// The limit.
+        connections: usize,
+    },
     /// A stream was opened; the handshake follows (`CONNECTED`).
     Connected {
         /// The other end.

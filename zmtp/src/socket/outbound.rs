@@ -71,6 +71,18 @@ impl<P: Outflow> Outbound<P> {
         if run.is_empty() { Pushed::All } else { Pushed::Full }
     }
 
+    /// Waits until at most `octets` octets are queued.
+    pub(crate) async fn drained_to(&self, octets: usize) {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            if self.lock().pattern.queued().1 <= octets {
+                return;
+            }
+            room.await;
+        }
+    }
+
     /// Told each time that there may be room again.
     pub(crate) fn room(&self) -> &Notify {
         &self.room

@@ -110,6 +110,13 @@ impl Pub {
         }
     }
 
+    /// Waits until at most `octets` octets are queued: for a sender that must not run far ahead of its peers.
+    ///
+    /// Cancel-safe.
+    pub async fn drained_to(&self, octets: usize) {
+        self.outbound.drained_to(octets).await;
+    }
+
     /// What happens to this socket's connections from now on.
     pub fn monitor(&self) -> Monitor {
         self.core.monitor()

@@ -12,6 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{BoxFuture, Link, Listener, Transport};
@@ -99,12 +100,16 @@ fn make_way(path: &Path) -> io::Result<()> {
             "the path exists and is not a socket; move it away or bind another path",
         ));
     }
-    // Connecting to a Unix socket does not wait, so the blocking call is fine here.
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves this socket")),
-        Err(error) => Err(error),
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A live server whose backlog is full must not hold up this process.
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?).map_err(|error| (error.kind(), error)) {
+        Err((io::ErrorKind::ConnectionRefused, _)) => fs::remove_file(path),
+        Err((io::ErrorKind::NotFound, _)) => Ok(()),
+        Ok(()) | Err((io::ErrorKind::WouldBlock, _)) => {
+            Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves this socket"))
+        }
+        Err((_, error)) => Err(error),
     }
 }
 

@@ -64,7 +64,8 @@ impl Listener for TcpAcceptor {
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Link>> {
         let (stream, peer) = ready!(self.0.poll_accept(cx))?;
-        Poll::Ready(link(stream, peer))
+        // It fails only for a peer that is gone again.
+        Poll::Ready(link(stream, peer).map_err(|_| io::ErrorKind::ConnectionAborted.into()))
     }
 }
 
