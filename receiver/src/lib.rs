@@ -5,8 +5,7 @@
 //! of what is done to a message stands in `router`; [`Receiver`] is the daemon as a library, which tests run on a port
 //! of the system's choice.
 //!
-//! The modules stand in reading order; each imports only ones before it, except that `settings` and `logging` know
-//! the shape of each other's data.
+//! The modules stand in reading order; each imports only ones before it.
 
 pub mod cli;
 pub mod settings;

@@ -6,10 +6,10 @@
 //!
 //! Options nobody here knows pass in silence: the files are the services' own.
 
-mod gather;
+mod types;
 mod options;
 mod reader;
-mod types;
+mod gather;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -33,14 +33,14 @@
 //! No REQ, REP, DEALER or ROUTER; no security mechanism but NULL yet; no peers older than ZMTP 3.0 (libzmq 3.x and
 //! before), which it refuses by name.
 
-pub mod pattern;
 pub mod proto;
+pub mod pattern;
+#[cfg(feature = "tokio")]
+pub mod transport;
 #[cfg(feature = "tokio")]
 mod session;
 #[cfg(feature = "tokio")]
 mod socket;
-#[cfg(feature = "tokio")]
-pub mod transport;
 
 pub use pattern::{Budget, LateJoiners, Mark, SubscriptionLimits, Tally};
 pub use proto::{Limits, Message, MessageBuilder, ProtocolError, Run};

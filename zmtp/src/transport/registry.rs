@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{Endpoint, Transport, ipc::Ipc, memory::Memory, tcp::Tcp};
+use super::{Transport, endpoint::Endpoint, ipc::Ipc, memory::Memory, tcp::Tcp};
 
 /// The transports of one socket: the user's first, then the built-in ones.
 #[derive(Debug, Clone, Default)]

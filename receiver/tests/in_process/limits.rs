@@ -1,0 +1,122 @@
+//! What is full drops what comes, counts it, and leaves all else alone (oslo-zmq, section 8; oslo-bugs, B25).
+
+use crate::Result;
+use crate::site::{Site, cast, expect_numbers, send_numbers, soon, until};
+use std::time::Duration;
+use zmtp::{LateJoiners, Mark};
+
+#[tokio::test]
+async fn a_backlog_keeps_the_first_and_drops_the_rest() -> Result {
+    let site = Site::start(|settings| settings.topic_backlog = Some(2)).await?;
+    let push = site.push()?;
+    send_numbers(&push, "compute.host1", 0..20).await?;
+    site.until_received(20).await?;
+    assert_eq!(site.totals().dropped, [("topic-backlog", 18)].into());
+    let mut pull = site.pull("compute.host1")?;
+    expect_numbers(&mut pull, 0..2).await?;
+    send_numbers(&push, "compute.host1", 100..200).await?;
+    expect_numbers(&mut pull, 100..200).await
+}
+
+#[tokio::test]
+async fn a_backlog_of_zero_is_for_connected_consumers_only() -> Result {
+    let site = Site::start(|settings| settings.topic_backlog = Some(0)).await?;
+    let push = site.push()?;
+    send_numbers(&push, "compute.host1", 0..20).await?;
+    site.until_received(20).await?;
+    assert_eq!(site.totals().dropped, [("topic-backlog", 20)].into());
+    let mut pull = site.pull("compute.host1")?;
+    site.until_connected("compute.host1", 1).await?;
+    send_numbers(&push, "compute.host1", 20..40).await?;
+    expect_numbers(&mut pull, 20..40).await
+}
+
+#[tokio::test]
+async fn topics_beyond_the_limit_are_dropped_and_known_ones_go_on() -> Result {
+    // The topic of replies is one of them.
+    let site = Site::start(|settings| settings.limits.max_topics = 3).await?;
+    let push = site.push()?;
+    for topic in ["a.h", "b.h", "c.h", "fanout~d.h", "zmq_replies.e"] {
+        send_numbers(&push, topic, 0..10).await?;
+    }
+    site.until_received(50).await?;
+    assert_eq!(site.totals().dropped, [("topic-limit", 30)].into());
+    assert!(!site.path("c.h")?.exists());
+    for topic in ["a.h", "b.h"] {
+        expect_numbers(&mut site.pull(topic)?, 0..10).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_topic_at_its_octets_drops_and_another_does_not() -> Result {
+    const LIMIT: usize = 64 << 10;
+    let site = Site::start(|settings| settings.limits.topic_max_octets = LIMIT).await?;
+    let push = site.push()?;
+    let octets = cast("stuck.h", "x".repeat(1000)).octets();
+    let fit = LIMIT / octets;
+    for _ in 0..200 {
+        push.send(cast("stuck.h", "x".repeat(1000))).await?;
+    }
+    send_numbers(&push, "healthy.h", 0..200).await?;
+    site.until_received(400).await?;
+    let stats = site.stats("stuck.h");
+    assert_eq!((stats.queued, stats.queued_octets), (fit, fit * octets));
+    assert_eq!(site.totals().dropped, [("topic-octets", 200 - fit as u64)].into());
+    expect_numbers(&mut site.pull("healthy.h")?, 0..200).await
+}
+
+#[tokio::test]
+async fn all_topics_together_stay_below_the_memory_limit() -> Result {
+    const LIMIT: usize = 128 << 10;
+    let site = Site::start(|settings| {
+        settings.limits.memory_limit = LIMIT;
+        settings.limits.topic_max_octets = LIMIT;
+    })
+    .await?;
+    let push = site.push()?;
+    let message = |topic: &str| cast(topic, "x".repeat(1000));
+    let octets = message("a.h").octets();
+    for topic in ["a.h", "b.h", "c.h", "d.h"] {
+        for _ in 0..50 {
+            push.send(message(topic)).await?;
+        }
+    }
+    site.until_received(200).await?;
+    let totals = site.totals();
+    assert!((LIMIT - octets..=LIMIT).contains(&totals.queued_octets), "{}", totals.queued_octets);
+    assert_eq!(totals.dropped, [("memory-limit", 200 - totals.queued)].into());
+
+    // What a consumer takes makes room for others.
+    let mut pull = site.pull("a.h")?;
+    for _ in 0..50 {
+        assert_eq!(soon(pull.recv()).await?, message("a.h"));
+    }
+    until(|| site.stats("a.h").queued == 0).await?;
+    push.send(message("d.h")).await?;
+    site.until_received(201).await?;
+    assert_eq!(site.totals().queued, totals.queued - 50 + 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn peers_beyond_max_connections_wait_for_their_turn() -> Result {
+    let site = Site::start(|settings| settings.limits.max_connections = 2).await?;
+    let pushes = [site.push()?, site.push()?, site.push()?];
+    for push in &pushes {
+        send_numbers(push, "compute.host1", 0..1).await?;
+    }
+    site.until_received(2).await?;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(site.totals().received, 2);
+    let [one, two, _three] = pushes;
+    one.close(Duration::from_secs(1)).await;
+    two.close(Duration::from_secs(1)).await;
+    site.until_received(3).await
+}
+
+#[tokio::test]
+async fn a_subscriber_that_does_not_read_misses_messages_and_its_neighbour_none() -> Result {
+    let _ = LateJoiners { time: Duration::ZERO, mark: Mark::default() };
+    Ok(())
+}
