@@ -1,0 +1,83 @@
+//! Side by side with every peer: what a message costs here and there.
+//!
+//! The modules are listed in layers: each uses only modules of a layer above its own.
+
+// What any benchmark needs: turns and medians, tables, CPUs, processes measured, bare ZMTP.
+mod rounds;
+
+mod cpus;
+mod proc;
+mod report;
+mod wire;
+
+// The receiver's load, and the yardstick it is put on.
+mod traffic;
+
+mod feeder;
+mod raw_std;
+mod sink;
+
+// The daemons, one turn of one of them, and the benchmark.
+mod peers;
+
+mod turn;
+
+mod receiver;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::{Parser, Subcommand};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// Compares this workspace with libzmq and others on this machine
+///
+/// Exit code 0: measured; 1: a message was lost, moved or changed, or a peer could not be had; 2: wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// The daemon: messages in by TCP, out by the local socket of their topic
+    Receiver(receiver::Options),
+    /// Be the daemon on plain sockets (the `receiver` benchmark starts this)
+    #[command(hide = true)]
+    RawStd {
+        /// On 127.0.0.1.
+        port: u16,
+        /// For the sockets of topics.
+        directory: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().benchmark) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `true` if there is nothing to complain of.
+fn run(benchmark: &Benchmark) -> Result<bool, Box<dyn std::error::Error>> {
+    match benchmark {
+        Benchmark::Receiver(options) => {
+            // A signal ends the run between two turns, so that daemons and directories are cleaned up as ever.
+            let interrupted = Arc::new(AtomicBool::new(false));
+            for signal in [SIGINT, SIGTERM] {
+                signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+            }
+            Ok(receiver::run(options, &interrupted)?)
+        }
+        Benchmark::RawStd { port, directory } => match raw_std::run(*port, directory)? {},
+    }
+}
