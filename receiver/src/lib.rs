@@ -14,6 +14,7 @@ pub mod runtime_dir;
 mod drops;
 mod route;
 mod routes;
+mod recent;
 mod router;
 mod receiver;
 

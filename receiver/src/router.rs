@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use oslo_rpc::Topic;
 use zmtp::{Inbox, Run};
 
+use crate::recent::RecentRoutes;
 use crate::route::Route;
 use crate::routes::Routes;
 
@@ -21,47 +22,60 @@ use crate::routes::Routes;
 pub(crate) struct Router {
     routes: Arc<Routes>,
     peer: String,
-    /// Where the last messages went; the next ones often go there too.
-    last: Option<Arc<Route>>,
+    recent: RecentRoutes,
     /// Consumers of a topic are given a moment to catch up.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Router {
     pub(crate) fn new(routes: Arc<Routes>, peer: &str) -> Self {
-        Self { routes, peer: peer.to_owned(), last: None, pause: None }
+        Self { routes, peer: peer.to_owned(), recent: RecentRoutes::default(), pause: None }
     }
 
     /// Hands on messages of one topic.
     fn hand_on(&mut self, messages: Run) {
-        let drops = &self.routes.drops;
-        let n = messages.messages();
-        let Some(frame) = messages.first().nth(TOPIC_FRAME) else {
-            return drops.note("no-topic", n, &self.peer, || "a message of one frame has no topic");
+        let Some(topic) = messages.first().nth(TOPIC_FRAME) else {
+            let n = messages.messages();
+            return self.routes.drops.note("no-topic", n, &self.peer, || "a message of one frame has no topic");
         };
-        let topic = match Topic::parse(frame) {
-            Ok(topic) => topic,
-            Err(error) => return drops.note(error.reason(), n, &self.peer, || error),
-        };
-        let route = match &self.last {
-            Some(last) if last.key() == topic.key() => last,
-            _ => match self.routes.route(&topic) {
-                Ok(route) => self.last.insert(route),
-                Err(error) => {
-                    return drops.note(error.reason(), n, &self.peer, || format!("topic {topic}: {error}"));
-                }
+        let route = match self.recent.find(topic) {
+            Some(route) => route.clone(),
+            None => match self.look_up(topic, messages.messages()) {
+                Some(route) => route,
+                None => return,
             },
         };
         let rest = route.push(messages);
-        if route.is_behind() {
-            let route = route.clone();
-            self.pause = Some(Box::pin(async move { route.catch_up().await }));
-        }
         if !rest.is_empty() {
-            drops.note(self.routes.full(route, &rest), rest.messages(), &self.peer, || {
+            self.routes.drops.note(self.routes.full(&route, &rest), rest.messages(), &self.peer, || {
                 let stats = route.stats();
                 format!("topic {}: queue is full, {} messages for {} consumers", route.key(), stats.queued, stats.peers)
             });
+        }
+        if route.is_behind() {
+            self.pause = Some(Box::pin(async move { route.catch_up().await }));
+        }
+    }
+
+    /// The route of a topic that was not used lately; `None`: it has none, and `messages` messages are dropped.
+    fn look_up(&mut self, frame: &[u8], messages: usize) -> Option<Arc<Route>> {
+        let drops = &self.routes.drops;
+        let topic = match Topic::parse(frame) {
+            Ok(topic) => topic,
+            Err(error) => {
+                drops.note(error.reason(), messages, &self.peer, || error);
+                return None;
+            }
+        };
+        match self.routes.route(&topic) {
+            Ok(route) => {
+                self.recent.insert(frame, route.clone());
+                Some(route)
+            }
+            Err(error) => {
+                drops.note(error.reason(), messages, &self.peer, || format!("topic {topic}: {error}"));
+                None
+            }
         }
     }
 }

@@ -55,8 +55,8 @@ async fn what_was_not_written_whole_goes_to_the_next_consumer_in_order() -> Resu
     first.read_to_end(&mut read)?;
     drop(first);
     let written = u32::try_from(read.len() / len)?;
-    let wire = (0..=written).flat_map(|number| wire(&numbered(number))).take(read.len());
-    assert!(wire.eq(read), "the first consumer was written the first messages in order");
+    let sent = (0..=written).flat_map(|number| raw::wire(&numbered(number))).take(read.len());
+    assert!(sent.eq(read), "the first consumer was written the first messages in order");
     assert!((100..MESSAGES).contains(&written), "{written}");
 
     site.until_connected(TOPIC, 0).await?;
@@ -105,8 +105,4 @@ async fn the_other_worker_gets_the_messages_of_one_that_died() -> Result {
     assert!(living.try_recv().is_none());
     assert_eq!(site.stats(TOPIC).written, u64::from(MESSAGES));
     Ok(())
-}
-
-fn wire(message: &Message) -> Vec<u8> {
-    message.chunks().flat_map(|chunk| chunk.to_vec()).collect()
 }

@@ -1,6 +1,7 @@
 //! A peer that sees and sends the octets on the wire (RFC 37, mechanism NULL).
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use zmtp::Message;
 use zmtp::proto::Greeting;
 
 use crate::Result;
@@ -27,6 +28,17 @@ pub(crate) fn message<F: AsRef<[u8]>>(frames: &[F]) -> Vec<u8> {
     let last = frames.len() - 1;
     let frames = frames.iter().enumerate();
     frames.flat_map(|(index, body)| frame(body.as_ref(), index < last, body.as_ref().len() > 255)).collect()
+}
+
+/// What a message is on the wire.
+pub(crate) fn wire(message: &Message) -> Vec<u8> {
+    message.chunks().flat_map(|chunk| chunk.to_vec()).collect()
+}
+
+/// A subscription as ZMTP 3.1 has it.
+pub(crate) fn subscription(prefix: &str) -> Vec<u8> {
+    let command = [b"\x09SUBSCRIBE", prefix.as_bytes()].concat();
+    [&[COMMAND, octet(command.len())], &command[..]].concat()
 }
 
 /// A frame with a header of the long form or the short one.

@@ -71,7 +71,7 @@ impl Site {
 
     /// A subscriber of a fanout or reply topic, connecting.
     pub(crate) fn sub(&self, topic: &str, prefix: &'static str) -> Result<Sub> {
-        let mut sub = Sub::new(Options::new());
+        let sub = Sub::new(Options::new());
         sub.subscribe(prefix);
         sub.connect(&self.local(topic)?)?;
         Ok(sub)

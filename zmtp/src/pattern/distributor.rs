@@ -75,7 +75,8 @@ impl Distributor {
         }
     }
 
-    fn publish(&mut self, message: Run, now: Instant) {
+    /// `now` when this socket holds messages.
+    fn publish(&mut self, message: Run, now: Option<Instant>) {
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.clear();
         let topic = message.first().next().unwrap_or_default();
@@ -85,8 +86,8 @@ impl Distributor {
         for peer in &wanted {
             self.queue(*peer, message.clone());
         }
-        match &mut self.retention {
-            Some(retention) => {
+        match self.retention.as_mut().zip(now) {
+            Some((retention, now)) => {
                 if retention.is_young(now) || wanted.is_empty() {
                     retention.hold(message, wanted.clone(), now);
                 }
@@ -132,8 +133,9 @@ impl Outflow for Distributor {
         }
     }
 
-    fn push(&mut self, run: &mut Run, now: Instant) {
+    fn push(&mut self, run: &mut Run, now: impl Fn() -> Instant) {
         self.tally.accepted += run.messages() as u64;
+        let now = self.retention.is_some().then(now);
         while !run.is_empty() {
             self.publish(run.split_first(), now);
         }
@@ -238,7 +240,8 @@ mod tests {
         }
 
         fn publish(&mut self, text: &'static str) {
-            self.distributor.push(&mut Run::from(Message::from(text)), self.now);
+            let now = self.now;
+            self.distributor.push(&mut Run::from(Message::from(text)), || now);
         }
 
         fn got(&mut self, peer: PeerId) -> Vec<String> {

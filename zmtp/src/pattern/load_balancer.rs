@@ -127,7 +127,7 @@ impl Outflow for LoadBalancer {
         self.deal_backlog();
     }
 
-    fn push(&mut self, run: &mut Run, _now: Instant) {
+    fn push(&mut self, run: &mut Run, _now: impl Fn() -> Instant) {
         let before = run.messages();
         if self.backlog.as_ref().is_none_or(Queue::is_empty) {
             self.deal(run);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn push(balancer: &mut LoadBalancer, mut run: Run) -> usize {
-        balancer.push(&mut run, Instant::now());
+        balancer.push(&mut run, Instant::now);
         run.messages()
     }
 

@@ -53,8 +53,9 @@ pub trait Outflow: Send + 'static {
     /// Removes a peer.
     fn detach(&mut self, peer: PeerId);
 
-    /// Takes messages from the front of `run`. What stays in it found no room.
-    fn push(&mut self, run: &mut Run, now: Instant);
+    /// Takes messages from the front of `run`. What stays in it found no room. The clock is asked only by patterns that
+    /// hold messages, since asking costs as much as queueing a small one.
+    fn push(&mut self, run: &mut Run, now: impl Fn() -> Instant);
 
     /// Moves up to about `octets` octets of a peer's queue to `to`.
     fn take(&mut self, peer: PeerId, octets: usize, to: &mut VecDeque<Run>);

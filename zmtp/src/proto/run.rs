@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(whole.clone().split_fitting(10, 11).messages(), 1);
         assert!(whole.clone().split_fitting(10, 5).is_empty());
         assert!(whole.clone().split_fitting(0, 100).is_empty());
-        let mut rest = whole.clone();
+        let mut rest = whole;
         assert_eq!(rest.split_fitting(10, 100).messages(), 3);
         assert!(rest.is_empty());
     }

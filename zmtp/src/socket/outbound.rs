@@ -66,7 +66,7 @@ impl<P: Outflow> Outbound<P> {
         if state.roster.is_closed() {
             return Pushed::Closed;
         }
-        state.pattern.push(run, Instant::now());
+        state.pattern.push(run, Instant::now);
         self.wake(state);
         if run.is_empty() { Pushed::All } else { Pushed::Full }
     }

@@ -1,0 +1,66 @@
+//! The routes that one connection used lately, by the octets of their topics.
+//!
+//! Senders repeat themselves: a hit costs one comparison of octets, where the way through the shared table costs checking
+//! the topic, a hash, a lock and a reference count. A topic's octets have been checked before they get here.
+
+use std::sync::Arc;
+
+use crate::route::Route;
+
+/// A cache with one place per slot: a topic that lands in another's place takes it.
+#[derive(Debug, Default)]
+pub(crate) struct RecentRoutes {
+    places: Vec<Option<Recent>>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    topic: Box<[u8]>,
+    route: Arc<Route>,
+}
+
+impl RecentRoutes {
+    /// The route of a topic, if it was used lately.
+    #[inline]
+    pub(crate) fn find(&self, topic: &[u8]) -> Option<&Arc<Route>> {
+        let recent = self.places.get(slot(topic))?.as_ref()?;
+        (*recent.topic == *topic).then_some(&recent.route)
+    }
+
+    /// Remembers the route of a topic.
+    pub(crate) fn insert(&mut self, topic: &[u8], route: Arc<Route>) {
+        // An idle connection has no table.
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, || None);
+        }
+        self.places[slot(topic)] = Some(Recent { topic: topic.into(), route });
+    }
+}
+
+/// Where a topic goes. Topics of one sender differ in their last octets, which are the host's, or in their first, which
+/// are the service's. A peer that makes them collide slows only itself.
+#[inline]
+fn slot(topic: &[u8]) -> usize {
+    let first = topic.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
+    let last = topic.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+    let mixed = (first.rotate_left(32) ^ last ^ topic.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> (u64::BITS - PLACES.ilog2())) as usize
+}
+
+/// More than the topics that a service sends to at one time; a power of two.
+const PLACES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn similar_topics_have_slots_of_their_own() {
+        let hosts = (0..16).map(|n| slot(format!("compute.host{n}").as_bytes()));
+        let services = ["conductor", "scheduler", "network", "cert", "q", ""].into_iter().map(|s| slot(s.as_bytes()));
+        let all: Vec<usize> = hosts.chain(services).collect();
+        assert!(all.iter().all(|slot| *slot < PLACES));
+        let distinct: std::collections::HashSet<usize> = all.iter().copied().collect();
+        assert!(distinct.len() > all.len() / 2, "{distinct:?}");
+    }
+}
