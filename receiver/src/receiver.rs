@@ -126,9 +126,9 @@ impl Receiver {
     /// Not cancel-safe: dropping the future drops what is queued.
     pub async fn stop(self) -> Stopped {
         let begun = Instant::now();
-        let totals = self.totals();
         // What has arrived is still read and routed.
         self.intake.close(LAST_READS.min(self.drain_timeout)).await;
+        let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
         let report = self.routes.close(linger).await;
         let stopped = Stopped { delivered: report.flushed, left: report.discarded };

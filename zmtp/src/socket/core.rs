@@ -171,7 +171,7 @@ impl<S: Socket> Core<S> {
         stats
     }
 
-    pub(crate) async fn close(self, linger: Duration) -> CloseReport {
+    pub(crate) async fn close(&self, linger: Duration) -> CloseReport {
         let before = self.stats();
         let tasks = self.begin_close();
         finish(tasks, linger).await;

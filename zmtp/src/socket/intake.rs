@@ -73,8 +73,9 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Intake<F, I> {
         self.core.stats()
     }
 
-    /// Stops listening and ends all connections, for at most `linger`.
-    pub async fn close(self, linger: Duration) -> CloseReport {
+    /// Stops listening, hands on what has arrived, and ends all connections, for at most `linger`. Counters can still be
+    /// read. Dropping the future ends the connections at once.
+    pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
     }
 }
