@@ -25,7 +25,7 @@ impl PeerIds {
 /// What became of messages, in messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Taken from the caller: queued for at least one peer, or held.
+    /// Taken from the caller, whatever became of them then.
     pub accepted: u64,
     /// Dropped because a peer's queue or the backlog was at its mark.
     pub over_mark: u64,

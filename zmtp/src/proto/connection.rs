@@ -96,21 +96,32 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum State {
-    Greeting,
-    Handshake { greeting: Greeting, mechanism: Null },
-    Traffic { greeting: Greeting },
+    /// `told`: the peer has shown its version, and all of our greeting is on its way.
+    Greeting {
+        told: bool,
+    },
+    Handshake {
+        greeting: Greeting,
+        mechanism: Null,
+    },
+    Traffic {
+        greeting: Greeting,
+    },
     Failed(ProtocolError),
 }
 
 impl Connection {
-    /// A connection whose stream was opened at `now`. Our greeting waits in [`poll_transmit`](Self::poll_transmit).
+    /// A connection whose stream was opened at `now`. The start of our greeting waits in
+    /// [`poll_transmit`](Self::poll_transmit); the rest follows when the peer has shown its version.
     pub fn new(setup: Setup, now: Instant) -> Self {
         let mut encoder = Encoder::default();
-        encoder.push(Bytes::copy_from_slice(&Greeting::encode(Null::NAME, false)));
+        let mut decoder = Decoder::new(setup.limits);
+        decoder.refuse_messages(Some("before READY"));
+        encoder.push(Bytes::copy_from_slice(&Greeting::encode(Null::NAME, false)[..Greeting::VERSION_END]));
         Self {
             setup,
-            state: State::Greeting,
-            decoder: Decoder::new(setup.limits),
+            state: State::Greeting { told: false },
+            decoder,
             encoder,
             deadline: now.checked_add(setup.handshake_timeout),
             upstream: Run::default(),
@@ -135,7 +146,7 @@ impl Connection {
     /// [`ProtocolError::Closed`] when the handshake was not over.
     pub fn handle_eof(&mut self) -> Result<(), ProtocolError> {
         let state = match &self.state {
-            State::Greeting => "within the greeting",
+            State::Greeting { .. } => "within the greeting",
             State::Handshake { .. } => "before READY",
             State::Traffic { .. } => return Ok(()),
             State::Failed(error) => return Err(error.clone()),
@@ -226,8 +237,16 @@ impl Connection {
     fn next_event(&mut self) -> Result<Option<Event>, ProtocolError> {
         loop {
             match &mut self.state {
-                State::Greeting => {
-                    let Some(greeting) = Greeting::decode(self.decoder.unparsed())? else { return Ok(None) };
+                State::Greeting { told } => {
+                    let octets = self.decoder.unparsed();
+                    let greeting = Greeting::decode(octets)?;
+                    // A libzmq of another mechanism closes as soon as it has seen ours. Shown the version first, it
+                    // has told us its own by then, and the refusal can name both.
+                    if octets.len() >= Greeting::VERSION_END && !std::mem::replace(told, true) {
+                        let ours = Greeting::encode(Null::NAME, false);
+                        self.encoder.push(Bytes::copy_from_slice(&ours[Greeting::VERSION_END..]));
+                    }
+                    let Some(greeting) = greeting else { return Ok(None) };
                     greeting.require(Null::NAME)?;
                     self.decoder.skip(Greeting::LEN);
                     let (mechanism, ready) = Null::start(self.setup.socket_type);
@@ -236,7 +255,8 @@ impl Connection {
                 }
                 State::Handshake { .. } => match self.decoder.decode()? {
                     None => return Ok(None),
-                    Some(Item::Run(_)) => return Err(ProtocolError::UnexpectedMessage { state: "before READY" }),
+                    // Refused by the decoder at the header.
+                    Some(Item::Run(_)) => {}
                     Some(Item::Command(body)) => return self.handle_handshake(body).map(Some),
                 },
                 State::Traffic { .. } => {
@@ -245,13 +265,8 @@ impl Connection {
                     }
                     match self.decoder.decode()? {
                         None => return Ok(None),
-                        Some(Item::Run(run)) => match self.setup.socket_type {
-                            SocketType::Pub => self.upstream = run,
-                            SocketType::Push => {
-                                return Err(ProtocolError::UnexpectedMessage { state: "to a PUSH socket" });
-                            }
-                            _ => return Ok(Some(Event::Run(run))),
-                        },
+                        Some(Item::Run(run)) if self.setup.socket_type == SocketType::Pub => self.upstream = run,
+                        Some(Item::Run(run)) => return Ok(Some(Event::Run(run))),
                         Some(Item::Command(body)) => {
                             if let Some(event) = self.handle_command(body)? {
                                 return Ok(Some(event));
@@ -266,7 +281,9 @@ impl Connection {
 
     fn handle_handshake(&mut self, body: Bytes) -> Result<Event, ProtocolError> {
         let command = Command::decode(body)?;
-        let State::Handshake { greeting, mechanism } = std::mem::replace(&mut self.state, State::Greeting) else {
+        let State::Handshake { greeting, mechanism } =
+            std::mem::replace(&mut self.state, State::Greeting { told: true })
+        else {
             return Err(ProtocolError::UnexpectedCommand { name: command.name(), state: "outside the handshake" });
         };
         let properties = mechanism.handle(command)?;
@@ -279,6 +296,7 @@ impl Connection {
         };
         self.state = State::Traffic { greeting };
         self.deadline = None;
+        self.decoder.refuse_messages((ours == SocketType::Push).then_some("to a PUSH socket"));
         Ok(Event::Ready(PeerInfo { version: (greeting.major, greeting.minor), socket_type, properties }))
     }
 

@@ -29,6 +29,8 @@ pub enum Item {
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
+    /// Why messages are refused, when they are.
+    refuses: Option<&'static str>,
     page: BytesMut,
     parsed: usize,
     boundary: usize,
@@ -58,6 +60,7 @@ impl Decoder {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            refuses: None,
             page: BytesMut::new(),
             parsed: 0,
             boundary: 0,
@@ -117,11 +120,24 @@ impl Decoder {
         self.page.is_empty() && self.pieces.is_none() && self.large.is_none()
     }
 
+    /// From now on a message is an error at its first header; `state` says why, or `None` to allow them again.
+    pub fn refuse_messages(&mut self, state: Option<&'static str>) {
+        self.refuses = state;
+    }
+
     /// The next run or command, `None` when more octets are needed.
     ///
     /// # Errors
-    /// As soon as a header breaks a rule or a limit; nothing is allocated for what it announces.
+    /// As soon as a header breaks a rule or a limit, after the whole messages before it; nothing is allocated for what
+    /// it announces.
     pub fn decode(&mut self) -> Result<Option<Item>, ProtocolError> {
+        match self.step() {
+            Err(_) if self.boundary > 0 => Ok(self.take_run()),
+            item => item,
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Item>, ProtocolError> {
         loop {
             if let Some(large) = &self.large {
                 if large.body.len() < large.size {
@@ -174,6 +190,9 @@ impl Decoder {
     /// Checks a frame of a message against the limits and counts it.
     #[inline]
     fn admit(&mut self, header: Header) -> Result<usize, ProtocolError> {
+        if let Some(state) = self.refuses {
+            return Err(ProtocolError::UnexpectedMessage { state });
+        }
         let limits = &self.limits;
         let size = usize::try_from(header.size).ok().filter(|size| *size <= limits.max_frame);
         let Some(size) = size else {

@@ -37,10 +37,12 @@ impl Encoder {
         }
     }
 
-    /// Queues the answer to a PING ahead of everything that is not begun. At most one waits: a peer that sends PINGs
-    /// and reads nothing makes this side hold one answer, not a queue of them.
+    /// Queues the answer to a PING ahead of messages that are not begun, behind greeting and READY. At most one waits: a
+    /// peer that sends PINGs and reads nothing makes this side hold one answer, not a queue of them.
     pub(crate) fn push_pong(&mut self, octets: Bytes) {
-        let at = usize::from(self.offset > 0);
+        let begun = usize::from(self.offset > 0);
+        let own = self.queue.iter().skip(begun).take_while(|entry| matches!(entry, Entry::Own(_))).count();
+        let at = begun + own;
         match self.queue.get_mut(at) {
             Some(entry @ Entry::Pong(_)) => *entry = Entry::Pong(octets),
             _ => self.queue.insert(at, Entry::Pong(octets)),

@@ -28,6 +28,8 @@ pub struct Greeting {
 impl Greeting {
     /// Octets of a greeting.
     pub const LEN: usize = 64;
+    /// Octets up to and with the major version.
+    pub const VERSION_END: usize = 11;
 
     /// Reads the start of a stream; `None` while it is an unfinished greeting.
     ///
