@@ -41,6 +41,12 @@ struct Peer {
     connected: bool,
 }
 
+impl Peer {
+    fn takes_part(&self, immediate: bool) -> bool {
+        self.connected || self.lasting && !immediate
+    }
+}
+
 impl LoadBalancer {
     /// No peers yet. `mark` is per peer.
     pub fn new(mark: Mark, backlog: Option<Mark>, immediate: bool, budget: Option<Budget>) -> Self {
@@ -58,16 +64,28 @@ impl LoadBalancer {
 
     /// Deals messages to peers while there is one with room.
     fn deal(&mut self, run: &mut Run) {
-        let alone = self.peers.len() == 1;
+        if self.peers.len() == 1 {
+            return self.deal_to_one(run);
+        }
         while let Some(id) = self.next_with_room(run) {
             let Some(peer) = self.peers.get_mut(&id) else { return };
             if peer.queue.is_empty() {
                 self.awakened.push(id);
             }
-            // A lone peer takes what it can in one go; several get one message each in turn.
-            let taken = if alone { peer.queue.push(run) } else { peer.queue.push(&mut run.split_first()) };
-            debug_assert!(taken > 0);
+            peer.queue.push(&mut run.split_first());
             self.last = Some(id);
+        }
+    }
+
+    /// The usual case: a lone peer takes what it can in one go.
+    fn deal_to_one(&mut self, run: &mut Run) {
+        let Some((id, peer)) = self.peers.iter_mut().next() else { return };
+        let was_empty = peer.queue.is_empty();
+        if peer.takes_part(self.immediate) && peer.queue.push(run) > 0 {
+            self.last = Some(*id);
+            if was_empty {
+                self.awakened.push(*id);
+            }
         }
     }
 
@@ -77,7 +95,7 @@ impl LoadBalancer {
             return None;
         }
         let octets = run.first_octets();
-        let fits = |peer: &Peer| (peer.connected || peer.lasting && !self.immediate) && peer.queue.has_room(octets);
+        let fits = |peer: &Peer| peer.takes_part(self.immediate) && peer.queue.has_room(octets);
         let after = self.last.map_or(Unbounded, Excluded);
         let mut in_turn = self.peers.range((after, Unbounded)).chain(&self.peers);
         in_turn.find(|(_, peer)| fits(peer)).map(|(id, _)| *id)
