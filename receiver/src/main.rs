@@ -28,7 +28,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_config(&gather(cli, env::vars_os())?)?;
     let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let dir = RuntimeDir::prepare(&settings.ipc_dir, runtime_dir.as_deref())?;
-    let _log = Log::init(&settings.log)?;
+    let log = Log::init(&settings.log)?;
     if let Some(notice) = &dir.notice {
         warn!("{notice}");
     }
@@ -36,17 +36,23 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(&settings, &dir))
+    runtime.block_on(serve(&settings, &dir, &log))
 }
 
-async fn serve(settings: &Settings, dir: &RuntimeDir) -> Result<(), Box<dyn Error>> {
+async fn serve(settings: &Settings, dir: &RuntimeDir, log: &Log) -> Result<(), Box<dyn Error>> {
     // Before the port is open: whoever sees it open may send the signal.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut stop = async || {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut stop = async || loop {
         tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            // What logrotate sends; by default it would end the process.
+            _ = hangup.recv() => match log.reopen() {
+                Ok(()) => info!("SIGHUP: log reopened; settings are read at start only"),
+                Err(error) => warn!("SIGHUP: {error}"),
+            },
         }
     };
     let receiver = Receiver::start(settings, &dir.path).await?;

@@ -55,8 +55,10 @@ pub(crate) trait Port: Send + 'static {
 pub(crate) enum Feed {
     /// Something to send.
     Fed,
-    /// The socket is closed and all was given.
+    /// The socket is closed and all was given: it is over.
     Closed,
+    /// The socket is closed, but still takes what has arrived.
+    Draining,
 }
 
 /// Why a connection ended.
@@ -224,6 +226,9 @@ impl<P: Port> Attached<'_, P> {
         for _ in 0..ROUNDS {
             self.deliver(cx)?;
             let closed = self.write(cx)?;
+            if closed == Some(Feed::Closed) {
+                return Ok(self.shut_down(cx));
+            }
             let read = if self.blocked { Poll::Pending } else { self.session.poll_read(cx)? };
             match read {
                 Poll::Ready(0) => {
@@ -231,11 +236,8 @@ impl<P: Port> Attached<'_, P> {
                     return Ok(Poll::Ready(Disconnect::PeerClosed));
                 }
                 Poll::Ready(_) => {}
-                // A closed socket still takes what has arrived; then it is over.
-                Poll::Pending if closed => {
-                    let shutdown = Pin::new(&mut self.session.stream).poll_shutdown(cx);
-                    return Ok(shutdown.map(|_| Disconnect::Closed));
-                }
+                // Nothing more has arrived.
+                Poll::Pending if closed == Some(Feed::Draining) && !self.blocked => return Ok(self.shut_down(cx)),
                 Poll::Pending => return Ok(Poll::Pending),
             }
         }
@@ -263,18 +265,22 @@ impl<P: Port> Attached<'_, P> {
         }
     }
 
-    /// Writes what there is to write; true when the socket is closed and all is written.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
+    /// Writes what there is to write; tells how the socket is closed when it is and all is written.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<Option<Feed>, Disconnect> {
         loop {
             if self.session.poll_write(cx)?.is_pending() {
-                return Ok(false);
+                return Ok(None);
             }
             match self.port.poll_feed(cx, &mut self.session.connection) {
                 Poll::Ready(Feed::Fed) => {}
-                Poll::Ready(Feed::Closed) => return Ok(true),
-                Poll::Pending => return Ok(false),
+                Poll::Ready(closed) => return Ok(Some(closed)),
+                Poll::Pending => return Ok(None),
             }
         }
+    }
+
+    fn shut_down(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
+        Pin::new(&mut self.session.stream).poll_shutdown(cx).map(|_| Disconnect::Closed)
     }
 }
 

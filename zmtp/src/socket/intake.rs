@@ -136,7 +136,7 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Port for IntakePort<F, 
     }
 
     fn poll_feed(&mut self, cx: &mut Context<'_>, _: &mut Connection) -> Poll<Feed> {
-        self.poll_done(cx).map(|()| Feed::Closed)
+        self.poll_done(cx).map(|()| Feed::Draining)
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {
