@@ -126,15 +126,17 @@ impl Receiver {
     /// Not cancel-safe: dropping the future drops what is queued.
     pub async fn stop(self) -> Stopped {
         let begun = Instant::now();
+        let written_before = self.totals().written;
         // What has arrived is still read and routed.
         self.intake.close(LAST_READS.min(self.drain_timeout)).await;
         let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
         let report = self.routes.close(linger).await;
-        let stopped = Stopped { delivered: report.flushed, left: report.discarded };
+        let written = totals.written + report.flushed;
+        let stopped = Stopped { delivered: written - written_before, left: report.discarded };
         info!(
             received = totals.received,
-            written = totals.written + stopped.delivered,
+            written,
             delivered = stopped.delivered,
             left = stopped.left,
             dropped = ?totals.dropped,
