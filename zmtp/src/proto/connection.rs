@@ -147,7 +147,7 @@ impl Connection {
     pub fn handle_eof(&mut self) -> Result<(), ProtocolError> {
         let state = match &self.state {
             State::Greeting { .. } => "within the greeting",
-            State::Handshake { .. } => "before READY",
+            State::Handshake { .. } => "before READY, as libzmq does when socket types do not go together",
             State::Traffic { .. } => return Ok(()),
             State::Failed(error) => return Err(error.clone()),
         };
