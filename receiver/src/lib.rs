@@ -11,6 +11,7 @@ pub mod cli;
 pub mod settings;
 pub mod logging;
 pub mod runtime_dir;
+pub mod descriptors;
 mod drops;
 mod route;
 mod routes;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use oslo_messaging_zmq_receiver::Receiver;
 use oslo_messaging_zmq_receiver::cli::{Cli, PROGRAM};
+use oslo_messaging_zmq_receiver::descriptors;
 use oslo_messaging_zmq_receiver::logging::Log;
 use oslo_messaging_zmq_receiver::runtime_dir::RuntimeDir;
 use oslo_messaging_zmq_receiver::settings::{Settings, gather};
@@ -25,13 +26,14 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    let settings = Settings::from_config(&gather(cli, env::vars_os())?)?;
+    let mut settings = Settings::from_config(&gather(cli, env::vars_os())?)?;
     let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let dir = RuntimeDir::prepare(&settings.ipc_dir, runtime_dir.as_deref())?;
     let log = Log::init(&settings.log)?;
     if let Some(notice) = &dir.notice {
         warn!("{notice}");
     }
+    settings.warnings.extend(descriptors::fit(&mut settings.limits, descriptors::raise()));
     for warning in &settings.warnings {
         warn!("{warning}");
     }

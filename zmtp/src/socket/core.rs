@@ -366,7 +366,9 @@ impl<S: Socket> Shared<S> {
                 Some(info)
             }
             Err(cause) => {
-                self.counters.fault(cause.reason());
+                if !matches!(cause, Disconnect::PeerClosed) {
+                    self.counters.fault(cause.reason());
+                }
                 self.announcer.announce(|| SocketEvent::HandshakeFailed { peer, cause });
                 None
             }
