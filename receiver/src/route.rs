@@ -178,7 +178,7 @@ where
 /// What one consumer has queued before the next messages go to others or wait for whoever is ready first.
 const FAIR_SHARE: Mark = Mark { messages: 1000, octets: usize::MAX };
 /// So many subscribers of a topic have to stop reading before the others feel it.
-const SUBSCRIBERS: usize = 8;
+const SUBSCRIBERS: usize = 4;
 /// A topic with more than this queued is behind: several full pages, so that one read never makes it so.
 const BEHIND: usize = 1 << 20;
 /// And has caught up at this: low enough that waiting and going on do not alternate for each read.

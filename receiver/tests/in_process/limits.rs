@@ -105,6 +105,32 @@ async fn all_topics_together_stay_below_the_memory_limit() -> Result {
 }
 
 #[tokio::test]
+async fn a_full_memory_does_not_stop_a_topic_that_is_served() -> Result {
+    let message = |topic: &str| cast(topic, "x".repeat(1000));
+    // So many messages that nothing is left.
+    let limit = 100 * message("stuck.h").octets();
+    let site = Site::start(|settings| {
+        settings.limits.memory_limit = limit;
+        settings.limits.topic_max_octets = limit;
+    })
+    .await?;
+    let push = site.push()?;
+    push.send(message("served.h")).await?;
+    let mut served = site.pull("served.h")?;
+    assert_eq!(soon(served.recv()).await?, message("served.h"));
+    for _ in 0..200 {
+        push.send(message("stuck.h")).await?;
+    }
+    site.until_received(201).await?;
+    assert_eq!(site.totals().queued_octets, limit);
+    for _ in 0..10 {
+        push.send(message("served.h")).await?;
+        assert_eq!(soon(served.recv()).await?, message("served.h"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn peers_beyond_max_connections_wait_for_their_turn() -> Result {
     let site = Site::start(|settings| settings.limits.max_connections = 2).await?;
     let pushes = [site.push()?, site.push()?, site.push()?];

@@ -9,9 +9,9 @@ use zmtp::proto::{
 ///
 /// The first is of a connection of the type that goes with libzmq's, the second of one in libzmq's place. `/` parts
 /// the connections of a scenario.
-pub type Case = (&'static str, SocketType, &'static str, &'static str);
+pub(crate) type Case = (&'static str, SocketType, &'static str, &'static str);
 
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     // Greeting.
     ("staged_greeting.PUSH.peer3.1", Push, "PUSH/3.1", "PULL/3.1"),
     ("staged_greeting.PUSH.peer3.0", Push, "PUSH/3.1", "PULL/3.0"),
@@ -190,7 +190,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Scenarios without an octet, and why there is nothing here to replay.
-pub const NOT_PROTOCOL: &[(&str, &str)] = &[
+pub(crate) const NOT_PROTOCOL: &[(&str, &str)] = &[
     ("reconnect.close_before_greeting", "times between attempts to connect"),
     ("reconnect.backoff", "times between attempts to connect"),
     ("hwm.PUSH", "how many messages the socket takes without a peer"),
@@ -199,7 +199,7 @@ pub const NOT_PROTOCOL: &[(&str, &str)] = &[
 ];
 
 /// Scenarios that only tell what came of octets of `constructed`; the test `early_messages_are_accepted` writes them.
-pub const PIPELINING: &[&str] = &[
+pub(crate) const PIPELINING: &[&str] = &[
     "pipelining.greeting_then_wait",
     "pipelining.greeting+READY",
     "pipelining.greeting+READY+message",
@@ -209,7 +209,7 @@ pub const PIPELINING: &[&str] = &[
 
 /// Where a connection in libzmq's place writes other octets than libzmq did, or ends when libzmq went on, or goes on
 /// when libzmq ended: the start of the scenario's name, and why.
-pub const DIFFERENCES: &[(&str, &str)] = &[
+pub(crate) const DIFFERENCES: &[(&str, &str)] = &[
     // Not offered.
     ("zmtp1.0.", "ZMTP 1.0 is refused: it has no handshake, so any client would become a peer"),
     ("zmtp2.0.", "ZMTP 2.0 is refused, and so is revision 2, which libzmq takes for 3.x"),
@@ -248,8 +248,8 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
     ("ready_variant.wrong_type", "ERROR tells the peer why; libzmq only closes"),
     ("ready_variant.bogus_type", "ERROR tells the peer why; libzmq only closes"),
     ("reconnect_after_protocol_error.wrong_socket_type", "ERROR tells the peer why; libzmq only closes"),
-    ("greeting_variant.mechanism_", "the greeting is written whole, before the peer's is looked at"),
-    ("reconnect_after_protocol_error.mechanism_mismatch", "the greeting is written whole"),
+    ("greeting_variant.mechanism_", "the greeting ends once the peer's version is known, before its mechanism is"),
+    ("reconnect_after_protocol_error.mechanism_mismatch", "the greeting ends once the peer's version is known"),
     (
         "reconnect_after_protocol_error.bad_ready",
         "greeting and READY are written before the peer's command is looked at",
@@ -264,7 +264,7 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
 ];
 
 /// The limits under which a scenario was captured.
-pub fn limits(scenario: &str) -> Limits {
+pub(crate) fn limits(scenario: &str) -> Limits {
     let limits = Limits::default();
     match scenario {
         "maxmsgsize.100" => Limits { max_frame: 100, ..limits },
@@ -274,7 +274,7 @@ pub fn limits(scenario: &str) -> Limits {
 }
 
 /// The type among ours that goes with a libzmq socket; any, when none does.
-pub fn counterpart(libzmq: SocketType) -> SocketType {
+pub(crate) fn counterpart(libzmq: SocketType) -> SocketType {
     match libzmq {
         Push => Pull,
         Sub | XSub => Pub,
@@ -284,7 +284,7 @@ pub fn counterpart(libzmq: SocketType) -> SocketType {
 }
 
 /// The type among ours that can take a libzmq socket's place; any, when none can.
-pub fn substitute(libzmq: SocketType) -> SocketType {
+pub(crate) fn substitute(libzmq: SocketType) -> SocketType {
     match libzmq {
         XPub => Pub,
         XSub => Sub,

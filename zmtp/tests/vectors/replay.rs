@@ -23,32 +23,32 @@ use zmtp::proto::{Connection, Event, Limits, ProtocolError, Setup, SocketType};
 
 /// One captured conversation with a libzmq socket.
 #[derive(Debug)]
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// Its key; what libzmq 4.3.4 did otherwise is a scenario of its own, `KEY@4.3.4`.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether libzmq closed the stream.
-    pub closed: bool,
+    pub(crate) closed: bool,
     /// In the order of time; most scenarios have one connection.
-    pub connections: Vec<Vec<Step>>,
+    pub(crate) connections: Vec<Vec<Step>>,
 }
 
 /// Octets that went one way.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// From libzmq; otherwise from the raw peer that the capture was made with.
-    pub from_libzmq: bool,
+    pub(crate) from_libzmq: bool,
     /// Empty when libzmq was waited for in vain.
-    pub octets: Vec<u8>,
+    pub(crate) octets: Vec<u8>,
 }
 
 /// The capture file.
-pub fn vectors() -> Value {
+pub(crate) fn vectors() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/zmtp.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// Every captured scenario.
-pub fn scenarios() -> Vec<Scenario> {
+pub(crate) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for (key, scenario) in vectors()["captured"].as_object().unwrap() {
         scenarios.push(Scenario::load(key.clone(), &scenario["steps"]));
@@ -60,7 +60,7 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 /// The octets of an entry of `constructed` or `negative`, or of a step.
-pub fn hex(entry: &Value) -> Vec<u8> {
+pub(crate) fn hex(entry: &Value) -> Vec<u8> {
     let digits = entry["hex"].as_str().unwrap().as_bytes();
     let digit = |d: &u8| char::from(*d).to_digit(16).unwrap() as u8;
     digits.chunks(2).map(|pair| digit(&pair[0]) << 4 | digit(&pair[1])).collect()
@@ -82,12 +82,12 @@ impl Scenario {
     }
 
     /// Whether there are octets to replay.
-    pub fn has_octets(&self) -> bool {
+    pub(crate) fn has_octets(&self) -> bool {
         self.connections.iter().flatten().any(|step| !step.octets.is_empty())
     }
 
     /// What one side wrote, a stream for each connection on which it wrote anything.
-    pub fn streams(&self, from_libzmq: bool) -> Vec<Vec<u8>> {
+    pub(crate) fn streams(&self, from_libzmq: bool) -> Vec<Vec<u8>> {
         let side = |steps: &Vec<Step>| {
             let side = steps.iter().filter(|step| step.from_libzmq == from_libzmq);
             side.flat_map(|step| step.octets.clone()).collect::<Vec<u8>>()
@@ -98,23 +98,23 @@ impl Scenario {
 
 /// A connection under test and what it did.
 #[derive(Debug)]
-pub struct Replay {
-    pub connection: Connection,
-    pub words: Vec<String>,
+pub(crate) struct Replay {
+    pub(crate) connection: Connection,
+    pub(crate) words: Vec<String>,
     /// What it wrote so far.
-    pub written: Vec<u8>,
+    pub(crate) written: Vec<u8>,
     over: bool,
 }
 
 impl Replay {
-    pub fn new(socket_type: SocketType, limits: Limits) -> Self {
+    pub(crate) fn new(socket_type: SocketType, limits: Limits) -> Self {
         let setup = Setup { socket_type, limits, handshake_timeout: Duration::from_secs(30) };
         let connection = Connection::new(setup, Instant::now());
         Self { connection, words: Vec::new(), written: Vec::new(), over: false }
     }
 
     /// Feeds octets in pieces of the sizes that `cuts` yields; the last piece is what is left.
-    pub fn feed(&mut self, mut octets: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<Event> {
+    pub(crate) fn feed(&mut self, mut octets: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<Event> {
         let mut cuts = cuts.into_iter();
         let mut events = Vec::new();
         while !octets.is_empty() && !self.over {
@@ -130,7 +130,7 @@ impl Replay {
     }
 
     /// Ends the stream and gives the transcript.
-    pub fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         if !self.over {
             let end = self.connection.handle_eof();
             self.note(end);
@@ -139,7 +139,7 @@ impl Replay {
     }
 
     /// The transcript so far.
-    pub fn transcript(&self) -> String {
+    pub(crate) fn transcript(&self) -> String {
         let mut words = self.words.clone();
         let unknown = self.connection.unknown_commands();
         if unknown > 0 {
@@ -149,7 +149,7 @@ impl Replay {
     }
 
     /// Writes all that waits.
-    pub fn write(&mut self) {
+    pub(crate) fn write(&mut self) {
         loop {
             let mut slices = [IoSlice::new(&[]); 8];
             let n = self.connection.poll_transmit(&mut slices);
