@@ -33,7 +33,8 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(settings: &Settings, dir: &Path) -> Self {
-        let held = LateJoiners { time: settings.hold_time, mark: Mark::default() };
+        let share = settings.limits.topic_max_octets / SHARES;
+        let held = LateJoiners { time: settings.hold_time, mark: Mark { octets: share, ..Mark::default() } };
         Self {
             dir: dir.to_owned(),
             options: Options::new().handshake_timeout(settings.handshake_timeout),
@@ -90,7 +91,7 @@ impl Route {
                 Outlet::Queue(push)
             }
             Kind::Fanout | Kind::Reply => {
-                let options = options.send_mark(Mark::octets(rules.topic_octets / SUBSCRIBERS));
+                let options = options.send_mark(Mark::octets(rules.topic_octets / SHARES));
                 let publisher = Pub::new(match rules.late_joiners {
                     Some(late) => options.late_joiners(late),
                     None => options,
@@ -177,8 +178,9 @@ where
 
 /// What one consumer has queued before the next messages go to others or wait for whoever is ready first.
 const FAIR_SHARE: Mark = Mark { messages: 1000, octets: usize::MAX };
-/// So many subscribers of a topic have to stop reading before the others feel it.
-const SUBSCRIBERS: usize = 4;
+/// Of a topic's octets one subscriber may have this part waiting, and messages held for late ones another: so several
+/// subscribers have to stop reading before the others feel it.
+const SHARES: usize = 4;
 /// A topic with more than this queued is behind: several full pages, so that one read never makes it so.
 const BEHIND: usize = 1 << 20;
 /// And has caught up at this: low enough that waiting and going on do not alternate for each read.
