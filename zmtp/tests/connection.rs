@@ -3,6 +3,8 @@
 //! Every write and every read of a [`Pair`] moves as many octets as the test's cuts say, so a frame, a header or a
 //! greeting may come apart anywhere, on either side. There is no clock and no task.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     collections::VecDeque,
     io::IoSlice,

@@ -133,17 +133,19 @@ async fn a_full_memory_does_not_stop_a_topic_that_is_served() -> Result {
 #[tokio::test]
 async fn peers_beyond_max_connections_wait_for_their_turn() -> Result {
     let site = Site::start(|settings| settings.limits.max_connections = 2).await?;
-    let pushes = [site.push()?, site.push()?, site.push()?];
-    for push in &pushes {
+    let [one, two] = [site.push()?, site.push()?];
+    for push in [&one, &two] {
         send_numbers(push, "compute.host1", 0..1).await?;
     }
     site.until_received(2).await?;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(site.totals().received, 2);
-    let [one, two, _three] = pushes;
-    one.close(Duration::from_secs(1)).await;
+    assert_eq!(site.totals().faults, [("connection-limit", 1)].into());
+    let waiting = site.push()?;
+    send_numbers(&waiting, "compute.host1", 0..1).await?;
+    send_numbers(&one, "compute.host1", 1..101).await?;
+    site.until_received(102).await?;
+
     two.close(Duration::from_secs(1)).await;
-    site.until_received(3).await
+    site.until_received(103).await
 }
 
 #[tokio::test]

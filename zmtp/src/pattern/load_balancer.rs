@@ -55,7 +55,7 @@ impl LoadBalancer {
             immediate,
             peers: BTreeMap::new(),
             last: None,
-            backlog: backlog.map(|mark| Queue::new(mark, budget.clone())),
+            backlog: backlog.map(|mark| Queue::for_waiting(mark, budget.clone())),
             budget,
             awakened: Vec::new(),
             tally: Tally::default(),

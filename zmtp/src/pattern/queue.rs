@@ -46,6 +46,8 @@ impl Default for Mark {
 pub struct Queue {
     mark: Mark,
     budget: Option<Budget>,
+    /// Whether the budget also binds a message that finds the queue empty.
+    strict: bool,
     runs: VecDeque<Run>,
     /// Small messages behind `runs`.
     gathered: BytesMut,
@@ -55,17 +57,26 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue.
+    /// The queue of a peer. One message passes it while it is empty even when the budget is used up: it leaves at once,
+    /// and a topic that is served goes on when others fill the memory.
     pub fn new(mark: Mark, budget: Option<Budget>) -> Self {
         Self {
             mark,
             budget,
+            strict: false,
             runs: VecDeque::new(),
             gathered: BytesMut::new(),
             gathered_messages: 0,
             messages: 0,
             octets: 0,
         }
+    }
+
+    /// A queue for messages that nobody waits for: the budget binds all of them.
+    pub fn for_waiting(mark: Mark, budget: Option<Budget>) -> Self {
+        let mut queue = Self::new(mark, budget);
+        queue.strict = true;
+        queue
     }
 
     /// Messages held.
@@ -89,7 +100,7 @@ impl Queue {
         let budget = self.budget.as_ref().map_or(usize::MAX, Budget::left);
         let octets = self.mark.octets.saturating_sub(self.octets).min(budget);
         let mut part = run.split_fitting(messages, octets);
-        if part.is_empty() && self.is_empty() && messages > 0 && budget > 0 {
+        if part.is_empty() && messages > 0 && self.lets_one_pass(budget) {
             part = run.split_first();
         }
         let taken = part.messages();
@@ -137,7 +148,11 @@ impl Queue {
     pub fn has_room(&self, octets: usize) -> bool {
         let budget = self.budget.as_ref().map_or(usize::MAX, Budget::left);
         let left = self.mark.octets.saturating_sub(self.octets).min(budget);
-        self.messages < self.mark.messages && (octets <= left || self.is_empty() && budget > 0)
+        self.messages < self.mark.messages && (octets <= left || self.lets_one_pass(budget))
+    }
+
+    fn lets_one_pass(&self, budget: usize) -> bool {
+        self.is_empty() && (budget > 0 || !self.strict)
     }
 
     /// Appends whatever the mark says, for a caller that has asked before.

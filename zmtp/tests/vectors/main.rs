@@ -6,6 +6,8 @@
 //!
 //! A scenario that is neither in [`CASES`] nor excused by name fails a test, so a new capture can't go unnoticed.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod cases;
 mod made;
 mod replay;
