@@ -1,1 +1,22 @@
-//! Under construction.
+//! The harness of the tests that need two parties: other programs, started, watched and ended.
+//!
+//! Nothing here is a test of the project; the tests are in `tests/tests`, one file per subject. Reading order:
+//! [`loopback`] (free ports), [`program`] (a child with its output), [`binary`] (this workspace's programs),
+//! [`python`] (the environments of `cargo xtask test`), and on top of these the original oslo.messaging: [`oslo`] (its
+//! releases, a host and its configuration) and [`driver`] (its services and clients). For the tests of the receiver:
+//! [`wire`] (a peer that sees octets), [`site`] (a receiver and what it reports), [`nobody`] (an ordinary user to run it)
+//! and [`traffic`] (libzmq around it).
+//!
+//! What always holds: every wait has a deadline, a child is ended by its own process id when its owner is dropped, a
+//! missing peer is an error that says how to get it, and nothing leaves the loopback interface.
+
+pub mod binary;
+pub mod driver;
+pub mod loopback;
+pub mod nobody;
+pub mod oslo;
+pub mod program;
+pub mod python;
+pub mod site;
+pub mod traffic;
+pub mod wire;

@@ -1,0 +1,44 @@
+//! `cargo xtask lint`: everything that can be said of the code without running it. The quick checks come first.
+
+use crate::command::{self, CommandError};
+use crate::msrv::{self, MsrvError};
+use crate::tree::{self, TreeError};
+use crate::workspace;
+
+/// The first check that failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LintError {
+    #[error("the format differs. Run: cargo fmt --all")]
+    Format(#[source] CommandError),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    Msrv(#[from] MsrvError),
+    #[error(transparent)]
+    Metadata(#[from] cargo_metadata::Error),
+    #[error(transparent)]
+    Cargo(#[from] CommandError),
+}
+
+/// Runs all checks up to the first that fails.
+pub(crate) fn run() -> Result<(), LintError> {
+    step("format");
+    command::run(workspace::cargo().args(["fmt", "--all", "--check"])).map_err(LintError::Format)?;
+    step("declared Rust versions");
+    msrv::check(&workspace::metadata()?)?;
+    step("no C in the default build");
+    tree::check_no_c()?;
+    step("no runtime in the sans-IO core");
+    tree::check_core_has_no_runtime()?;
+    command::run(workspace::cargo().args(["check", "--package", "zmtp", "--no-default-features"]))?;
+    step("clippy");
+    command::run(workspace::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("documentation");
+    command::run(workspace::cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))?;
+    step("all checks passed");
+    Ok(())
+}
+
+fn step(name: &str) {
+    println!("lint: {name}");
+}
