@@ -50,7 +50,7 @@ pub struct Totals {
     pub written: u64,
     /// Waiting now.
     pub queued: u64,
-    /// Octets waiting now.
+    /// Octets waiting now, those of large messages that are coming in included.
     pub queued_octets: usize,
     /// Dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
@@ -85,7 +85,8 @@ impl Receiver {
         let options = Options::new()
             .limits(limits)
             .max_connections(settings.limits.max_connections)
-            .handshake_timeout(settings.handshake_timeout);
+            .handshake_timeout(settings.handshake_timeout)
+            .budget(routes.memory().clone());
         let make: MakeRouter = {
             let routes = routes.clone();
             Box::new(move |peer| Router::new(routes.clone(), peer))
@@ -117,7 +118,7 @@ impl Receiver {
             *dropped.entry("consumer-gone").or_default() += stats.tally.discarded;
         }
         dropped.retain(|_, n| *n > 0);
-        Totals { dropped, topics, queued_octets: self.routes.queued_octets(), ..sum }
+        Totals { dropped, topics, queued_octets: self.routes.memory().used(), ..sum }
     }
 
     /// Stops: takes no more connections, ends those that are, hands on what is queued for a bounded time, removes its
@@ -188,12 +189,12 @@ async fn log_connections(mut monitor: Monitor) {
             SocketEvent::Disconnected { peer, cause } => (peer, cause, "ended a connection"),
             _ => continue,
         };
-        let Disconnect::Protocol(error) = &cause else {
+        if !matches!(cause, Disconnect::Protocol(_) | Disconnect::OverBudget) {
             debug!(%peer, "connection over: {cause}");
             continue;
-        };
-        if let Some(suppressed) = log.permit((host_of(&peer).to_owned(), error.reason()), Instant::now()) {
-            warn!(%peer, reason = error.reason(), suppressed, "{what}: {error}");
+        }
+        if let Some(suppressed) = log.permit((host_of(&peer).to_owned(), cause.reason()), Instant::now()) {
+            warn!(%peer, reason = cause.reason(), suppressed, "{what}: {cause}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oslo_rpc::Topic;
 use tracing::{debug, info};
-use zmtp::{CloseReport, Run, Stats};
+use zmtp::{Budget, CloseReport, Run, Stats};
 
 use crate::drops::Drops;
 use crate::route::{Route, RouteError, Rules};
@@ -93,9 +93,9 @@ impl Routes {
         all
     }
 
-    /// Octets queued for all topics.
-    pub(crate) fn queued_octets(&self) -> usize {
-        self.rules.memory.used()
+    /// Octets for all topics together.
+    pub(crate) fn memory(&self) -> &Budget {
+        &self.rules.memory
     }
 
     /// Closes all routes at the same time, each with `linger`.

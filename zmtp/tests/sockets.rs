@@ -423,3 +423,25 @@ async fn wrong_endpoints_are_errors_at_once() {
     let error = push.bind("tcp://127.0.0.1:5555x").await.unwrap_err();
     assert!(error.to_string().contains("tcp://127.0.0.1:5555x"), "{error}");
 }
+
+#[tokio::test]
+async fn unfinished_messages_count_against_the_budget() -> Result {
+    let budget = zmtp::Budget::new(1 << 20);
+    let pull = Pull::new(Options::new().budget(budget.clone()));
+    let endpoint = pull.bind("tcp://127.0.0.1:*").await?;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(endpoint.address()).await?;
+        stream.write_all(&zmtp::proto::Greeting::encode("NULL", false)).await?;
+        stream.write_all(b"\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x04PUSH").await?;
+        // A header of 1 MiB, and 300 KiB of it: the fourth such peer is too much.
+        stream.write_all(b"\x02\x00\x00\x00\x00\x00\x10\x00\x00").await?;
+        // The one that is cut may find that out here.
+        let _ = stream.write_all(&vec![0; 300 << 10]).await;
+        streams.push(stream);
+    }
+    until(|| pull.stats().faults.get("memory-limit") == Some(&1)).await?;
+    assert!(budget.used() <= 1 << 20);
+    drop(streams);
+    until(|| budget.used() == 0).await
+}

@@ -221,6 +221,11 @@ impl Connection {
         Err(self.fail(ProtocolError::HandshakeTimeout { millis }))
     }
 
+    /// Octets of an unfinished message that are held, beyond the read buffer.
+    pub fn unfinished(&self) -> usize {
+        self.decoder.unfinished()
+    }
+
     /// Messages that were written whole to the stream.
     pub fn messages_written(&self) -> u64 {
         self.encoder.messages_written()

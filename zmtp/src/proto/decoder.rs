@@ -115,6 +115,13 @@ impl Decoder {
         self.page.advance(n.min(self.page.len()));
     }
 
+    /// Octets of an unfinished message that are held outside the page: what a peer makes this side keep without having
+    /// sent a whole message.
+    pub fn unfinished(&self) -> usize {
+        let large = self.large.as_ref().map_or(0, |large| large.body.len());
+        self.pieces.as_ref().map_or(0, Chunks::octets) + large
+    }
+
     /// Whether the stream may end here: not within a message or a frame.
     pub fn is_between_messages(&self) -> bool {
         self.page.is_empty() && self.pieces.is_none() && self.large.is_none()

@@ -355,7 +355,7 @@ impl<S: Socket> Shared<S> {
             limits: self.options.limits,
             handshake_timeout: self.options.handshake_timeout,
         };
-        Session::new(stream, Connection::new(setup, Instant::now()))
+        Session::new(stream, Connection::new(setup, Instant::now()), self.options.budget.clone())
     }
 
     fn note_handshake(&self, peer: &Arc<str>, result: Result<PeerInfo, Disconnect>) -> Option<PeerInfo> {
@@ -366,7 +366,7 @@ impl<S: Socket> Shared<S> {
                 Some(info)
             }
             Err(cause) => {
-                if !matches!(cause, Disconnect::PeerClosed) {
+                if cause.is_fault() {
                     self.counters.fault(cause.reason());
                 }
                 self.announcer.announce(|| SocketEvent::HandshakeFailed { peer, cause });
@@ -376,8 +376,8 @@ impl<S: Socket> Shared<S> {
     }
 
     fn note_end(&self, peer: &Arc<str>, cause: Disconnect) {
-        if let Disconnect::Protocol(error) = &cause {
-            self.counters.fault(error.reason());
+        if cause.is_fault() {
+            self.counters.fault(cause.reason());
         }
         let peer = peer.clone();
         self.announcer.announce(|| SocketEvent::Disconnected { peer, cause });

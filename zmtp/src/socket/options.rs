@@ -121,7 +121,8 @@ impl Options {
         self
     }
 
-    /// A ceiling on queued octets that this socket shares with others. Default: none.
+    /// A ceiling on octets that this socket shares with others: what is queued, and large messages that are coming in.
+    /// Default: none.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = Some(budget);
         self

@@ -100,7 +100,7 @@ impl Scenario {
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) connection: Connection,
-    pub(crate) words: Vec<String>,
+    words: Vec<String>,
     /// What it wrote so far.
     pub(crate) written: Vec<u8>,
     over: bool,
