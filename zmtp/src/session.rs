@@ -264,8 +264,6 @@ impl<P: Port> Attached<'_, P> {
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<Poll<Disconnect>, Disconnect> {
         for _ in 0..ROUNDS {
             self.deliver(cx)?;
-            let session = &mut self.session;
-            session.unfinished.update(session.connection.unfinished())?;
             let closed = self.write(cx)?;
             if closed == Some(Feed::Closed) {
                 return Ok(self.shut_down(cx));
@@ -296,7 +294,11 @@ impl<P: Port> Attached<'_, P> {
                     return Ok(());
                 }
             }
-            match self.session.connection.poll_event()? {
+            let session = &mut self.session;
+            let event = session.connection.poll_event()?;
+            // Before the message is handed on: from then on its queue counts it.
+            session.unfinished.update(session.connection.unfinished())?;
+            match event {
                 None => return Ok(()),
                 Some(Event::Run(run)) => self.waiting = run,
                 Some(Event::Subscribe(prefix)) => self.port.handle_subscription(prefix, true)?,
