@@ -152,7 +152,7 @@ impl Receiver {
 fn open_reply_socket(routes: &Routes, host: &str) {
     let name = format!("zmq_replies.{host}");
     let opened = match Topic::parse(name.as_bytes()) {
-        Ok(topic) => routes.route(&topic).map(drop).map_err(|error| error.to_string()),
+        Ok(topic) => routes.open(&topic).map(drop).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = opened {

@@ -23,7 +23,7 @@ pub(crate) struct Router {
     routes: Arc<Routes>,
     peer: String,
     recent: RecentRoutes,
-    /// Consumers of a topic are given a moment to catch up.
+    /// Nothing more is read until this is over.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -67,16 +67,22 @@ impl Router {
                 return None;
             }
         };
-        match self.routes.route(&topic) {
-            Ok(route) => {
-                self.recent.insert(frame, route.clone());
-                Some(route)
+        let route = match self.routes.find(&topic) {
+            Some(route) => route,
+            None => {
+                // Making a socket takes as long as hundreds of messages; a flood of new topics is not to be felt by others.
+                self.pause = Some(Box::pin(tokio::task::yield_now()));
+                match self.routes.open(&topic) {
+                    Ok(route) => route,
+                    Err(error) => {
+                        drops.note(error.reason(), messages, &self.peer, || format!("topic {topic}: {error}"));
+                        return None;
+                    }
+                }
             }
-            Err(error) => {
-                drops.note(error.reason(), messages, &self.peer, || format!("topic {topic}: {error}"));
-                None
-            }
-        }
+        };
+        self.recent.insert(frame, route.clone());
+        Some(route)
     }
 }
 

@@ -54,11 +54,13 @@ impl Routes {
         }
     }
 
+    /// The route of a topic, if there is one.
+    pub(crate) fn find(&self, topic: &Topic<'_>) -> Option<Arc<Route>> {
+        self.read().get(topic.key()).cloned()
+    }
+
     /// The route of a topic, made if it is the first of its key.
-    pub(crate) fn route(&self, topic: &Topic<'_>) -> Result<Arc<Route>, NoRoute> {
-        if let Some(route) = self.find(topic) {
-            return Ok(route);
-        }
+    pub(crate) fn open(&self, topic: &Topic<'_>) -> Result<Arc<Route>, NoRoute> {
         let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = self.find(topic) {
             return Ok(route);
@@ -133,10 +135,6 @@ impl Routes {
             total.discarded += report.discarded;
         }
         total
-    }
-
-    fn find(&self, topic: &Topic<'_>) -> Option<Arc<Route>> {
-        self.read().get(topic.key()).cloned()
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<String, Arc<Route>>> {
