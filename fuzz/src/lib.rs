@@ -1,1 +1,73 @@
-//! Under construction.
+//! Fuzz targets: each takes any octets, and panics when something that always holds does not.
+//!
+//! A target's body is a plain function, so one list of inputs serves three purposes: `cargo xtask fuzz TARGET` searches
+//! on from `corpus/TARGET` (nightly, libFuzzer), `cargo test -p fuzz` replays the whole corpus, and `cargo run -p fuzz
+//! --bin TARGET FILE…` replays one finding; the last two need neither nightly nor a C++ compiler.
+//!
+//! | target | input | what holds |
+//! |---|---|---|
+//! | [`greeting`] | the start of a stream | decided at the first telling octet, and for good |
+//! | [`frames`] | cuts, then frames | any cut gives what a short model finds; memory follows what came |
+//! | [`metadata`] | a property list | what is accepted encodes to the same octets |
+//! | [`command`] | a command's body | what is decoded is what was there; names print harmlessly |
+//! | [`connection`] | cuts, a role, a stream | any cut gives the same events; what is answered is well-formed |
+//! | [`pair`] | things to do | messages and subscriptions arrive once, whole and in order |
+//! | [`subscriptions`] | things to do | a topic is for those who subscribed to a start of it |
+//! | [`ring`] | a ring file | strict JSON is read as a JSON reader reads it |
+//! | [`ini`] | a configuration file | values are found on their lines; references end |
+//! | [`topic`] | a topic frame | what is accepted is one harmless file name |
+//!
+//! Plain `cargo fuzz` needs `CARGO_PROFILE_RELEASE_LTO=off` in its environment: the release profile's fat LTO does not
+//! go with libFuzzer's instrumentation.
+//!
+//! The seeds, named after scenarios, come from the captured vectors (`cargo run -p fuzz --example seed`). The inputs
+//! named by a hash are the few of a long search that reach what the seeds do not. A search leaves all it finds in the
+//! corpus: keep what `cargo fuzz cmin` keeps. A finding goes to the corpus, and a test with a name to the crate that
+//! had the fault.
+
+mod cuts;
+mod feed;
+mod model;
+mod elements;
+mod connection;
+mod pair;
+mod subscriptions;
+mod text;
+pub mod replay;
+
+pub use connection::connection;
+pub use elements::{command, frames, greeting, metadata};
+pub use pair::pair;
+pub use subscriptions::subscriptions;
+pub use text::{ini, ring, topic};
+
+/// The body of a target.
+pub type Target = fn(&[u8]);
+
+/// Every target with its name, which is that of its binary and of its directory in the corpus.
+pub const TARGETS: [(&str, Target); 10] = [
+    ("greeting", greeting),
+    ("frames", frames),
+    ("metadata", metadata),
+    ("command", command),
+    ("connection", connection),
+    ("pair", pair),
+    ("subscriptions", subscriptions),
+    ("ring", ring),
+    ("ini", ini),
+    ("topic", topic),
+];
+
+/// The entry point of a binary: libFuzzer's under `cargo fuzz`, else [`replay::main`].
+#[macro_export]
+macro_rules! target {
+    ($body:path) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|octets: &[u8]| $body(octets));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::process::ExitCode {
+            $crate::replay::main($body)
+        }
+    };
+}

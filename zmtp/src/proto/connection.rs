@@ -1,26 +1,5 @@
 //! One connection as a value: octets in, events out, octets out, time as an argument.
-//!
-//! ```text
-//!   Greeting ----64 octets----> Handshake ----READY----> Traffic
-//!       |                           |                       |
-//!       +---------------------------+----- any error -------+---> Failed
-//! ```
-//! It neither reads a clock nor a socket, so a fuzzer, another runtime or a test can drive it. Five families of
-//! methods:
-//!
-//! | family | methods |
-//! |---|---|
-//! | octets in | [`read_buffer`](Connection::read_buffer), [`handle_read`](Connection::handle_read), [`handle_eof`](Connection::handle_eof) |
-//! | events out | [`poll_event`](Connection::poll_event) |
-//! | commands in | [`send`](Connection::send), [`subscribe`](Connection::subscribe), [`cancel`](Connection::cancel) |
-//! | octets out | [`poll_transmit`](Connection::poll_transmit), [`handle_written`](Connection::handle_written) |
-//! | time | [`poll_timeout`](Connection::poll_timeout), [`handle_timeout`](Connection::handle_timeout) |
-//!
-//! **One rule.** After any `handle_*`, drain `poll_event`, then write what `poll_transmit` shows, then sleep until
-//! `poll_timeout`. After an error only `poll_transmit`, `handle_written` and drop are of use.
-//!
-//! Nothing is sent before the peer's READY has come: libzmq drops a connection for good on which a message arrives
-//! before it has itself sent READY. What a hastier peer sends early is accepted.
+//! The state machine and its contract are described at [`Connection`].
 
 use std::{
     collections::VecDeque,
@@ -80,7 +59,29 @@ pub enum Event {
     Cancel(Bytes),
 }
 
-/// A ZMTP connection without its stream. See the [module](self).
+/// A ZMTP connection without its stream.
+///
+/// ```text
+///   Greeting ----64 octets----> Handshake ----READY----> Traffic
+///       |                           |                       |
+///       +---------------------------+----- any error -------+---> Failed
+/// ```
+/// It neither reads a clock nor a socket, so a fuzzer, another runtime or a test can drive it. Five families of
+/// methods:
+///
+/// | family | methods |
+/// |---|---|
+/// | octets in | [`read_buffer`](Self::read_buffer), [`handle_read`](Self::handle_read), [`handle_eof`](Self::handle_eof) |
+/// | events out | [`poll_event`](Self::poll_event) |
+/// | commands in | [`send`](Self::send), [`subscribe`](Self::subscribe), [`cancel`](Self::cancel) |
+/// | octets out | [`poll_transmit`](Self::poll_transmit), [`handle_written`](Self::handle_written) |
+/// | time | [`poll_timeout`](Self::poll_timeout), [`handle_timeout`](Self::handle_timeout) |
+///
+/// **One rule.** After any `handle_*`, drain `poll_event`, then write what `poll_transmit` shows, then sleep until
+/// `poll_timeout`. After an error only `poll_transmit`, `handle_written` and drop are of use.
+///
+/// Nothing is sent before the peer's READY has come: libzmq drops a connection for good on which a message arrives
+/// before it has itself sent READY. What a hastier peer sends early is accepted.
 #[derive(Debug)]
 pub struct Connection {
     setup: Setup,

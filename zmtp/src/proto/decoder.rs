@@ -258,7 +258,10 @@ impl Decoder {
     /// Moves the start of the page to the pieces of the message under way.
     fn set_aside(&mut self, octets: usize) {
         if octets > 0 {
-            self.pieces.get_or_insert_default().push(self.page.split_to(octets).freeze());
+            let piece = self.page.split_to(octets).freeze();
+            // A peer that puts a PING behind each small frame must not make each piece keep a page alive.
+            let piece = if octets < COPIED { Bytes::copy_from_slice(&piece) } else { piece };
+            self.pieces.get_or_insert_default().push(piece);
         }
         self.parsed = 0;
     }
@@ -281,6 +284,8 @@ const MIN_PAGE: usize = 8 << 10;
 const MAX_PAGE: usize = 64 << 10;
 /// Less room than this is not worth a read.
 const MIN_READ: usize = 2 << 10;
+/// A piece below this is copied out of its page: at most 16 times its size stays pinned otherwise.
+const COPIED: usize = 4 << 10;
 /// A frame that needs more than this leaves the page for an allocation of its own. Below [`MAX_PAGE`], so that a page
 /// always has room for the frame under way.
 const OWN_ALLOCATION: usize = 32 << 10;

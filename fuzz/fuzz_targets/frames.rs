@@ -1,0 +1,5 @@
+//! Frames, messages and commands, however they are cut. See the function of this name in the library.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::frames);

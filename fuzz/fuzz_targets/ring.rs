@@ -1,0 +1,5 @@
+//! The text of a ring file. See the function of this name in the library.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::ring);

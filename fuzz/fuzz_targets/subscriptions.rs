@@ -1,0 +1,5 @@
+//! Subscriptions, cancellations and look-ups. See the function of this name in the library.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::subscriptions);
