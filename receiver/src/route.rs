@@ -7,9 +7,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oslo_rpc::socket::SocketDirError;
 use oslo_rpc::topic::{Kind, Topic};
@@ -53,8 +53,8 @@ pub(crate) struct Route {
     key: String,
     outlet: Outlet,
     budget: Budget,
-    /// Its consumers were given time and did not catch up; nobody waits for them until they have.
-    lags: AtomicBool,
+    /// Its consumers were given time and did not catch up; until then nobody waits for them again.
+    lags_until: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Route {
                 Outlet::Broadcast(publisher)
             }
         };
-        Ok(Self { key: topic.key().to_owned(), outlet, budget, lags: AtomicBool::new(false) })
+        Ok(Self { key: topic.key().to_owned(), outlet, budget, lags_until: Mutex::default() })
     }
 
     /// [`Topic::key`] of the topics that go here.
@@ -122,16 +122,12 @@ impl Route {
 
     /// Whether to let the consumers catch up before more is read: see [`catch_up`](Self::catch_up).
     pub(crate) fn is_behind(&self) -> bool {
-        let queued = self.budget.used();
-        if queued <= CAUGHT_UP {
-            self.lags.store(false, Ordering::Relaxed);
-        }
-        queued > BEHIND && !self.lags.load(Ordering::Relaxed) && self.stats().peers > 0
+        self.budget.used() > BEHIND && !self.lags() && self.stats().peers > 0
     }
 
     /// Gives the consumers a moment to catch up with what was read, so that a sender faster than they are is slowed to
-    /// their pace and not cut off at the limit. Once they do not, the topic lags and is no longer waited for: a slow
-    /// consumer costs other topics this one moment, not its pace.
+    /// their pace and not cut off at the limit. When they do not, the topic lags and is not waited for again for a while:
+    /// a slow consumer costs other topics a moment now and then, not its pace.
     pub(crate) async fn catch_up(&self) {
         let caught_up = async {
             match &self.outlet {
@@ -140,8 +136,16 @@ impl Route {
             }
         };
         if timeout(PATIENCE, caught_up).await.is_err() {
-            self.lags.store(true, Ordering::Relaxed);
+            *self.lock_lags() = Some(Instant::now() + LAG);
         }
+    }
+
+    fn lags(&self) -> bool {
+        self.lock_lags().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn lock_lags(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.lags_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Octets that this topic may still queue.
@@ -185,6 +189,9 @@ const SHARES: usize = 4;
 const BEHIND: usize = 1 << 20;
 /// And has caught up at this: low enough that waiting and going on do not alternate for each read.
 const CAUGHT_UP: usize = BEHIND / 4;
+/// How long a topic that did not catch up is not waited for: so that others on its connection lose at most a tenth of
+/// their time to it.
+const LAG: Duration = PATIENCE.saturating_mul(10);
 /// Long enough for a consumer that runs on a busy machine to be scheduled and read what it has, short enough to pass
 /// unnoticed by other topics.
 const PATIENCE: Duration = Duration::from_millis(20);

@@ -161,7 +161,7 @@ pub(crate) async fn until(mut check: impl FnMut() -> bool) -> Result {
 }
 
 /// The name of this machine in every test.
-pub(crate) const HOST: &str = "host1";
+const HOST: &str = "host1";
 
 /// Generous: two cores may be running other tests. What works takes a tenth of it.
 const LIMIT: Duration = Duration::from_secs(20);

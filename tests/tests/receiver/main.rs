@@ -1,0 +1,13 @@
+//! The program `oslo-messaging-zmq-receiver` from start to end, with real peers around it.
+//!
+//! Reading order: [`start`] (configuration, refusals), [`publish`] (fanouts and replies to libzmq), [`isolation`] (topics do
+//! not feel one another), [`limits`] (what an operator sees of them), [`restart`] (after a crash), [`signals`] (the end).
+//! What it does to messages in detail is tested in its own crate, in one process; bad input in `hostile.rs`, and that
+//! nothing is lost in `nothing_lost.rs`.
+
+mod start;
+mod publish;
+mod isolation;
+mod limits;
+mod restart;
+mod signals;
