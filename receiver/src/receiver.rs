@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oslo_rpc::Topic;
 use tracing::{debug, info, warn};
 use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
 
@@ -56,7 +55,7 @@ pub struct Totals {
     pub dropped: BTreeMap<&'static str, u64>,
     /// TCP connections refused or cut for a fault of the peer, by reason.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Each topic's own counters, by [key](Topic::key).
+    /// Each topic's own counters, by [key](oslo_rpc::Topic::key).
     pub topics: Vec<(String, Stats)>,
 }
 
@@ -94,7 +93,9 @@ impl Receiver {
         let intake = Intake::new(options, make);
         tokio::spawn(log_connections(intake.monitor()));
         let endpoint = intake.bind(&settings.bind.endpoint()).await.map_err(|cause| StartError::Bind { cause })?;
-        open_reply_socket(&routes, &settings.host);
+        if let Err(error) = routes.open_replies() {
+            warn!("no socket for replies yet, it is tried again at the first one: {error}");
+        }
         info!("listening on {endpoint}, sockets in {}", dir.display());
         Ok(Self { intake, routes, endpoint, drain_timeout: settings.drain_timeout })
     }
@@ -109,16 +110,23 @@ impl Receiver {
         let front = self.intake.stats();
         let topics = self.routes.stats();
         let mut dropped = self.routes.drops.counts();
-        let mut sum = Totals { received: front.received, faults: front.faults, ..Totals::default() };
-        for (_, stats) in &topics {
-            sum.written += stats.written;
-            sum.queued += stats.queued as u64;
-            *dropped.entry("consumer-full").or_default() += stats.tally.over_mark;
-            *dropped.entry("no-subscriber").or_default() += stats.tally.unmatched;
-            *dropped.entry("consumer-gone").or_default() += stats.tally.discarded;
-        }
+        let mut sums = self.routes.given_up();
+        topics.iter().for_each(|(_, stats)| sums.add(stats));
+        dropped.extend([
+            ("consumer-full", sums.over_mark),
+            ("no-subscriber", sums.unmatched),
+            ("consumer-gone", sums.discarded),
+        ]);
         dropped.retain(|_, n| *n > 0);
-        Totals { dropped, topics, queued_octets: self.routes.memory().used(), ..sum }
+        Totals {
+            received: front.received,
+            written: sums.written,
+            queued: topics.iter().map(|(_, stats)| stats.queued as u64).sum(),
+            queued_octets: self.routes.memory().used(),
+            dropped,
+            faults: front.faults,
+            topics,
+        }
     }
 
     /// Stops: takes no more connections, ends those that are, hands on what is queued for a bounded time, removes its
@@ -145,18 +153,6 @@ impl Receiver {
             "stopped"
         );
         stopped
-    }
-}
-
-/// The socket of replies to callers on this host, made before the first reply so that callers are connected to it.
-fn open_reply_socket(routes: &Routes, host: &str) {
-    let name = format!("zmq_replies.{host}");
-    let opened = match Topic::parse(name.as_bytes()) {
-        Ok(topic) => routes.open(&topic).map(drop).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    if let Err(error) = opened {
-        warn!(host, "no socket for replies yet, it is tried again at the first one: {error}");
     }
 }
 

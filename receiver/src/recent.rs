@@ -27,6 +27,11 @@ impl RecentRoutes {
         (*recent.topic == *topic).then_some(&recent.route)
     }
 
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.places.clear();
+    }
+
     /// Remembers the route of a topic.
     pub(crate) fn insert(&mut self, topic: &[u8], route: Arc<Route>) {
         // An idle connection has no table.

@@ -108,15 +108,14 @@ impl Route {
         &self.key
     }
 
-    /// Hands messages on; returns what found no room.
-    pub(crate) fn push(&self, run: Run) -> Run {
-        let result = match &self.outlet {
+    /// Hands messages on.
+    ///
+    /// # Errors
+    /// What was not taken: [`SendError::Full`] at a limit, [`SendError::Closed`] when the route was given up.
+    pub(crate) fn push(&self, run: Run) -> Result<(), SendError<Run>> {
+        match &self.outlet {
             Outlet::Queue(push) => push.try_send_run(run),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
-        };
-        match result {
-            Ok(()) => Run::default(),
-            Err(SendError::Full(rest) | SendError::Closed(rest)) => rest,
         }
     }
 
@@ -160,9 +159,15 @@ impl Route {
         }
     }
 
-    /// Stops listening, hands on what is queued for at most `linger`, and removes the socket.
-    pub(crate) async fn close(self, linger: Duration) -> CloseReport {
-        match self.outlet {
+    /// Whether nothing would be missed if it were gone: no consumer, and nothing queued for one.
+    pub(crate) fn is_idle(&self) -> bool {
+        let stats = self.stats();
+        stats.peers == 0 && stats.queued == 0
+    }
+
+    /// Takes no more messages, stops listening, hands on what is queued for at most `linger`, and removes the socket.
+    pub(crate) async fn close(&self, linger: Duration) -> CloseReport {
+        match &self.outlet {
             Outlet::Queue(push) => push.close(linger).await,
             Outlet::Broadcast(publisher) => publisher.close(linger).await,
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use oslo_rpc::Topic;
-use zmtp::{Inbox, Run};
+use zmtp::{Inbox, Run, SendError};
 
 use crate::recent::RecentRoutes;
 use crate::route::Route;
@@ -33,27 +33,33 @@ impl Router {
     }
 
     /// Hands on messages of one topic.
-    fn hand_on(&mut self, messages: Run) {
-        let Some(topic) = messages.first().nth(TOPIC_FRAME) else {
-            let n = messages.messages();
-            return self.routes.drops.note("no-topic", n, &self.peer, || "a message of one frame has no topic");
-        };
-        let route = match self.recent.find(topic) {
-            Some(route) => route.clone(),
-            None => match self.look_up(topic, messages.messages()) {
-                Some(route) => route,
-                None => return,
-            },
-        };
-        let rest = route.push(messages);
-        if !rest.is_empty() {
-            self.routes.drops.note(self.routes.full(&route, &rest), rest.messages(), &self.peer, || {
-                let stats = route.stats();
-                format!("topic {}: queue is full, {} messages for {} consumers", route.key(), stats.queued, stats.peers)
-            });
-        }
-        if route.is_behind() {
-            self.pause = Some(Box::pin(async move { route.catch_up().await }));
+    fn hand_on(&mut self, mut messages: Run) {
+        loop {
+            let Some(topic) = messages.first().nth(TOPIC_FRAME) else {
+                let n = messages.messages();
+                return self.routes.drops.note("no-topic", n, &self.peer, || "a message of one frame has no topic");
+            };
+            let route = match self.recent.find(topic) {
+                Some(route) => route.clone(),
+                None => match self.look_up(topic, messages.messages()) {
+                    Some(route) => route,
+                    None => return,
+                },
+            };
+            match route.push(messages) {
+                Ok(()) => {}
+                Err(SendError::Full(rest)) => self.routes.note_full(&route, &rest, &self.peer),
+                Err(SendError::Closed(rest)) => {
+                    // Given up as idle since it was used last.
+                    self.recent.clear();
+                    messages = rest;
+                    continue;
+                }
+            }
+            if route.is_behind() {
+                self.pause = Some(Box::pin(async move { route.catch_up().await }));
+            }
+            return;
         }
     }
 

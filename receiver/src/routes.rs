@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
 
 use oslo_rpc::Topic;
 use tracing::{debug, info};
@@ -18,10 +19,33 @@ use crate::settings::Settings;
 pub(crate) struct Routes {
     rules: Rules,
     max_topics: usize,
+    /// The topic of replies to callers on this host, which is never given up.
+    replies: String,
     by_key: RwLock<HashMap<String, Arc<Route>>>,
-    /// Held while a socket is bound, so that look-ups of other topics do not wait for that.
-    opening: Mutex<()>,
+    /// Held while a socket is bound, so that look-ups of other topics do not wait for that. Knows when idle topics were
+    /// last looked for in vain.
+    opening: Mutex<Option<Instant>>,
+    /// Counters of topics that are no more.
+    given_up: Mutex<Sums>,
     pub(crate) drops: Drops,
+}
+
+/// Counters of several topics together, in messages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sums {
+    pub(crate) written: u64,
+    pub(crate) over_mark: u64,
+    pub(crate) unmatched: u64,
+    pub(crate) discarded: u64,
+}
+
+impl Sums {
+    pub(crate) fn add(&mut self, stats: &Stats) {
+        self.written += stats.written;
+        self.over_mark += stats.tally.over_mark;
+        self.unmatched += stats.tally.unmatched;
+        self.discarded += stats.tally.discarded;
+    }
 }
 
 /// Why a topic has no route.
@@ -48,8 +72,10 @@ impl Routes {
         Self {
             rules: Rules::new(settings, dir),
             max_topics: settings.limits.max_topics,
+            replies: format!("zmq_replies.{}", settings.host),
             by_key: RwLock::default(),
             opening: Mutex::default(),
+            given_up: Mutex::default(),
             drops: Drops::default(),
         }
     }
@@ -61,13 +87,19 @@ impl Routes {
 
     /// The route of a topic, made if it is the first of its key.
     pub(crate) fn open(&self, topic: &Topic<'_>) -> Result<Arc<Route>, NoRoute> {
-        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_vain = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = self.find(topic) {
             return Ok(route);
         }
         let open = self.read().len();
         if open >= self.max_topics {
-            return Err(NoRoute::TooMany(open));
+            if in_vain.is_some_and(|at| at.elapsed() < SEARCH_PAUSE) {
+                return Err(NoRoute::TooMany(open));
+            }
+            if !self.reclaim() {
+                *in_vain = Some(Instant::now());
+                return Err(NoRoute::TooMany(open));
+            }
         }
         let route = Arc::new(Route::open(topic, &self.rules)?);
         debug!(topic = route.key(), kind = ?topic.kind(), "topic opened");
@@ -76,16 +108,48 @@ impl Routes {
         Ok(route)
     }
 
-    /// Why a queue took no more, for counters: whichever limit is reached.
-    pub(crate) fn full(&self, route: &Route, rest: &Run) -> &'static str {
+    /// Makes the socket of replies to callers on this host before the first reply, so that callers are connected to it.
+    ///
+    /// # Errors
+    /// Why there is none yet; it is tried again at the first reply.
+    pub(crate) fn open_replies(&self) -> Result<(), String> {
+        let topic = Topic::parse(self.replies.as_bytes()).map_err(|error| error.to_string())?;
+        self.open(&topic).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Gives up idle topics, to make room for others. A message for one of them makes it again.
+    fn reclaim(&self) -> bool {
+        let mut by_key = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
+        let idle: Vec<_> =
+            by_key.extract_if(|key, route| *key != self.replies && route.is_idle()).map(|(_, route)| route).collect();
+        drop(by_key);
+        let any = !idle.is_empty();
+        for route in idle {
+            debug!(topic = route.key(), "idle topic given up");
+            self.given_up.lock().unwrap_or_else(PoisonError::into_inner).add(&route.stats());
+            // Begun at once: routers that still know it get their messages back from now on, and look the topic up again.
+            let mut closing = Box::pin(async move { route.close(Duration::ZERO).await });
+            if closing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                tokio::spawn(closing);
+            }
+        }
+        any
+    }
+
+    /// Counts and logs messages that found no room, with the limit that they met.
+    pub(crate) fn note_full(&self, route: &Route, rest: &Run, peer: &str) {
         let octets = rest.first_octets();
-        if self.rules.memory.left() < octets {
+        let reason = if self.rules.memory.left() < octets {
             "memory-limit"
         } else if route.octets_left() < octets {
             "topic-octets"
         } else {
             "topic-backlog"
-        }
+        };
+        self.drops.note(reason, rest.messages(), peer, || {
+            let Stats { queued, peers, .. } = route.stats();
+            format!("topic {}: queue is full, {queued} messages for {peers} consumers", route.key())
+        });
     }
 
     /// Counters of each topic by key, in order of keys.
@@ -93,6 +157,11 @@ impl Routes {
         let mut all: Vec<_> = self.read().iter().map(|(key, route)| (key.clone(), route.stats())).collect();
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         all
+    }
+
+    /// Counters of topics that were given up.
+    pub(crate) fn given_up(&self) -> Sums {
+        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Octets for all topics together.
@@ -105,8 +174,6 @@ impl Routes {
         let all: Vec<_> = self.by_key.write().unwrap_or_else(PoisonError::into_inner).drain().collect();
         let mut closing = tokio::task::JoinSet::new();
         for (key, route) in all {
-            // The connections are closed, and with them the routers that shared it.
-            let Some(route) = Arc::into_inner(route) else { continue };
             closing.spawn(async move {
                 let stats = route.stats();
                 (key, stats, route.close(linger).await)
@@ -141,3 +208,6 @@ impl Routes {
         self.by_key.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A search looks at every topic, so a flood of new ones must not cause one each: ten a second cost nothing.
+const SEARCH_PAUSE: Duration = Duration::from_millis(100);

@@ -174,3 +174,29 @@ async fn a_subscriber_that_does_not_read_misses_messages_and_its_neighbour_none(
     assert!((1000..5000).contains(&missed), "{missed}");
     Ok(())
 }
+
+#[tokio::test]
+async fn idle_topics_make_room_and_come_back() -> Result {
+    // One of the four is the socket of replies.
+    let site = Site::start(|settings| settings.limits.max_topics = 4).await?;
+    let push = site.push()?;
+    for round in 0..3 {
+        for topic in ["a.h", "b.h", "c.h", "d.h", "e.h"] {
+            push.send(cast(topic, format!("{round}"))).await?;
+            let mut pull = site.pull(topic)?;
+            assert_eq!(soon(pull.recv()).await?, cast(topic, format!("{round}")));
+            pull.close(Duration::from_secs(1)).await;
+            until(|| site.totals().topics.iter().all(|(_, stats)| stats.peers == 0)).await?;
+        }
+    }
+    assert_eq!(site.totals().written, 15);
+    assert_eq!(site.totals().dropped, std::collections::BTreeMap::new());
+    // What waits for a consumer is never given up.
+    for topic in ["a.h", "b.h", "c.h", "d.h", "e.h"] {
+        push.send(cast(topic, "waits")).await?;
+    }
+    site.until_received(20).await?;
+    assert_eq!(site.totals().queued + site.dropped("topic-limit"), 5);
+    assert!(site.totals().queued >= 3);
+    Ok(())
+}

@@ -127,8 +127,9 @@ impl Pub {
         self.core.stats()
     }
 
-    /// Stops listening, sends what is queued for at most `linger`, and ends. Dropping the future ends it at once.
-    pub async fn close(self, linger: Duration) -> CloseReport {
+    /// Stops listening, sends what is queued for at most `linger`, and ends. No more messages are taken; counters can still
+    /// be read. Dropping the future ends it at once.
+    pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
     }
 }

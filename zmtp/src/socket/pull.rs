@@ -105,7 +105,7 @@ impl Pull {
     }
 
     /// Stops listening and ends all connections, for at most `linger`. Messages that were not received are dropped.
-    pub async fn close(self, linger: Duration) -> CloseReport {
+    pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
     }
 }
