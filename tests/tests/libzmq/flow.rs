@@ -132,7 +132,7 @@ async fn what_was_sent_before_a_close_arrives(libzmq: Libzmq) -> anyhow::Result<
     for number in 0..1000 {
         soon(push.send(numbered(number, 1000))).await??;
     }
-    let close = tokio::spawn(push.close(LIMIT));
+    let close = tokio::spawn(async move { push.close(LIMIT).await });
     let pull = peer.socket("PULL", json!({}))?;
     peer.bind(pull, &endpoint)?;
     peer.receive_numbers(pull, 0, 1000)?;
