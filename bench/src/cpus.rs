@@ -29,15 +29,23 @@ pub(crate) struct Confined {
 impl Cpus {
     /// Confines the calling thread and the threads and processes it starts from now on.
     pub(crate) fn confine(self) -> io::Result<Confined> {
-        let before = sched_getaffinity(None)?;
-        if self == Self::One {
-            // Device interrupts mostly go to the first.
-            let last = (0..CpuSet::MAX_CPU).rev().find(|&cpu| before.is_set(cpu));
-            let mut one = CpuSet::new();
-            one.set(last.unwrap_or(0));
-            sched_setaffinity(None, &one)?;
+        match self {
+            Self::All => Ok(Confined { before: sched_getaffinity(None)? }),
+            Self::One => Confined::to_one(0),
         }
-        Ok(Confined { before })
+    }
+}
+
+impl Confined {
+    /// As [`Cpus::confine`], to the `n`th CPU, counted from the last, for device interrupts mostly go to the first.
+    /// Where there are not so many, counting goes on from the last.
+    pub(crate) fn to_one(n: usize) -> io::Result<Self> {
+        let before = sched_getaffinity(None)?;
+        let allowed: Vec<_> = (0..CpuSet::MAX_CPU).rev().filter(|&cpu| before.is_set(cpu)).collect();
+        let mut one = CpuSet::new();
+        one.set(allowed.get(n % allowed.len().max(1)).copied().unwrap_or(0));
+        sched_setaffinity(None, &one)?;
+        Ok(Self { before })
     }
 }
 

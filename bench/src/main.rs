@@ -2,13 +2,31 @@
 //!
 //! The modules are listed in layers: each uses only modules of a layer above its own.
 
-// What any benchmark needs: turns and medians, tables, CPUs, processes measured, bare ZMTP.
+// What any benchmark needs: turns and medians, tables, CPUs, programs built, processes measured, bare ZMTP.
 mod rounds;
 
+mod cargo;
 mod cpus;
 mod proc;
+mod progress;
 mod report;
 mod wire;
+
+mod delivery;
+mod matrix;
+mod plot;
+
+// The libraries, what they are compared at, one turn of one of them, and the benchmark.
+mod contestants;
+mod works;
+
+mod figures;
+mod player;
+
+mod idle;
+mod pair;
+
+mod sockets;
 
 // The receiver's load, and the yardstick it is put on.
 mod traffic;
@@ -32,14 +50,17 @@ use std::sync::atomic::AtomicBool;
 use clap::{Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Compares this workspace with libzmq and others on this machine
+/// Compares this workspace with libzmq and others on this machine: the sockets, unless another benchmark is named
 ///
-/// Exit code 0: measured; 1: a message was lost, moved or changed, or a peer could not be had; 2: wrong usage.
+/// Exit code 0: measured; 1: a message was lost, moved or changed by this workspace or by what it is measured with, or that
+/// could not be had; 2: wrong usage.
 #[derive(Debug, Parser)]
-#[command(name = "bench", version)]
+#[command(name = "bench", version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    benchmark: Benchmark,
+    benchmark: Option<Benchmark>,
+    #[command(flatten)]
+    sockets: sockets::Options,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,7 +78,7 @@ enum Benchmark {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse().benchmark) {
+    match run(&Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -68,16 +89,17 @@ fn main() -> ExitCode {
 }
 
 /// `true` if there is nothing to complain of.
-fn run(benchmark: &Benchmark) -> Result<bool, Box<dyn std::error::Error>> {
-    match benchmark {
-        Benchmark::Receiver(options) => {
-            // A signal ends the run between two turns, so that daemons and directories are cleaned up as ever.
-            let interrupted = Arc::new(AtomicBool::new(false));
-            for signal in [SIGINT, SIGTERM] {
-                signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-            }
-            Ok(receiver::run(options, &interrupted)?)
-        }
-        Benchmark::RawStd { port, directory } => match raw_std::run(*port, directory)? {},
+fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
+    if let Some(Benchmark::RawStd { port, directory }) = &cli.benchmark {
+        match raw_std::run(*port, directory)? {}
+    }
+    // A signal ends the run between two turns, so that processes and directories are cleaned up as ever.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    match &cli.benchmark {
+        Some(Benchmark::Receiver(options)) => Ok(receiver::run(options, &interrupted)?),
+        _ => Ok(sockets::run(&cli.sockets, &interrupted)?),
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::cargo::{self, BuildError};
 use crate::proc::{ProcError, Process};
 
 /// A daemon ready to be started.
@@ -60,9 +61,9 @@ pub(crate) enum PeerError {
         /// What it printed as errors.
         printed: String,
     },
-    /// The build said nothing of an executable.
-    #[error("ours: cargo named no executable for package {PACKAGE}; build it by hand and pass --daemon PATH")]
-    NoExecutable,
+    /// The receiver does not build.
+    #[error("ours: {0}; mend the build, or pass --daemon PATH")]
+    Build(#[from] BuildError),
     /// The directory for the daemon's files or its configuration cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -90,12 +91,7 @@ impl Peer {
 
     /// The receiver of this workspace, built now as it is released.
     pub(crate) fn ours() -> Result<Self, PeerError> {
-        let obtain = Obtain { peer: "ours", remedy: "mend the build, or pass --daemon PATH" };
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--package", PACKAGE, "--manifest-path", WORKSPACE]);
-        cargo.arg("--message-format=json-render-diagnostics");
-        let built = obtain.run(&mut cargo)?;
-        let program = executable(&built.stdout).ok_or(PeerError::NoExecutable)?;
+        let program = cargo::build(WORKSPACE, PACKAGE)?.executable;
         Self::daemon("ours".to_owned(), program)
     }
 
@@ -183,16 +179,6 @@ fn first_line(output: &[u8]) -> String {
     String::from_utf8_lossy(output).lines().next().unwrap_or_default().to_owned()
 }
 
-/// The last executable in cargo's stream of JSON messages.
-fn executable(messages: &[u8]) -> Option<PathBuf> {
-    #[derive(serde::Deserialize)]
-    struct Message {
-        executable: Option<PathBuf>,
-    }
-    let messages = messages.split(|&octet| octet == b'\n').rev();
-    messages.filter_map(|line| serde_json::from_slice::<Message>(line).ok()?.executable).next()
-}
-
 /// The package of our daemon.
 const PACKAGE: &str = "oslo-messaging-zmq-receiver";
 
@@ -205,16 +191,6 @@ const C_PROXY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/c-proxy.c");
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_executable_is_found_among_cargos_messages() {
-        let messages = br#"{"reason":"compiler-artifact","executable":null}
-{"reason":"compiler-artifact","target":{"name":"receiver"},"executable":"/target/release/receiver"}
-{"reason":"build-finished","success":true}
-"#;
-        assert_eq!(executable(messages), Some(PathBuf::from("/target/release/receiver")));
-        assert_eq!(executable(b"{\"reason\":\"build-finished\"}\n"), None);
-    }
 
     #[test]
     fn an_absent_daemon_is_an_error_with_a_next_step() {

@@ -8,8 +8,9 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A running child.
 #[derive(Debug)]
@@ -65,10 +66,22 @@ impl Process {
         };
         match spawn(command) {
             Ok(child) => Ok(Self { child, log }),
-            Err(source) => {
-                let program = command.get_program().display().to_string();
-                Err(ProcError::Start { program, source })
-            }
+            Err(source) => Err(ProcError::start(command, source)),
+        }
+    }
+
+    /// Starts `command` to be talked with; only what it prints as errors goes to the file `log`.
+    pub(crate) fn converse(command: &mut Command, log: PathBuf) -> Result<(Self, ChildStdin, ChildStdout), ProcError> {
+        let spawn = |command: &mut Command| {
+            let err = File::create(&log)?;
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(err).spawn()?;
+            // Both are there, for both were asked for.
+            let pipes = child.stdin.take().zip(child.stdout.take());
+            pipes.map(|(input, output)| (child, input, output)).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+        };
+        match spawn(command) {
+            Ok((child, input, output)) => Ok((Self { child, log }, input, output)),
+            Err(source) => Err(ProcError::start(command, source)),
         }
     }
 
@@ -83,8 +96,23 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Whether it runs, and what it said last.
+    pub(crate) fn state(&mut self) -> String {
+        // One that has just hung up is not gone at once.
+        let deadline = Instant::now() + LEAVE_WITHIN;
+        while self.ended().is_none() && Instant::now() < deadline {
+            thread::sleep(LOOK_EVERY);
+        }
+        let state = match self.ended() {
+            Some(status) => format!("ended with {status}"),
+            None => "still runs".to_owned(),
+        };
+        let words = self.last_words();
+        if words.is_empty() { state + " and printed nothing" } else { format!("{state} and printed at last:{words}") }
+    }
+
     /// The last lines it printed, each indented on a line of its own.
-    pub(crate) fn last_words(&self) -> String {
+    fn last_words(&self) -> String {
         let printed = end_of(&self.log).unwrap_or_default();
         let printed = String::from_utf8_lossy(&printed);
         let lines: Vec<_> = printed.lines().rev().take(LAST_LINES).collect();
@@ -97,6 +125,12 @@ impl Drop for Process {
         // Both fail only for a child that has ended and been reaped already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl ProcError {
+    fn start(command: &Command, source: io::Error) -> Self {
+        Self::Start { program: command.get_program().display().to_string(), source }
     }
 }
 
@@ -166,6 +200,12 @@ fn running_time(schedstat: &str) -> Option<u64> {
 /// Linux shows times in `stat` in units of 1/100 s on every architecture libzmq and this workspace are built for.
 const TICK_MILLISECONDS: u64 = 10;
 
+/// From a process's last socket closing to its end being told.
+const LEAVE_WITHIN: Duration = Duration::from_millis(200);
+
+/// Between looks at whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// Enough to hold the complaint and what led to it.
 const LAST_LINES: usize = 8;
 
@@ -196,7 +236,7 @@ mod tests {
     #[test]
     fn burnt_time_is_seen_also_from_threads_that_have_ended() {
         let before = own_usage().unwrap();
-        let burner = std::thread::spawn(|| {
+        let burner = thread::spawn(|| {
             let burnt = || running_time(&fs::read_to_string("/proc/thread-self/schedstat").unwrap()).unwrap();
             while burnt() < 100_000_000 {}
         });
@@ -213,7 +253,7 @@ mod tests {
             if let Some(status) = process.ended() {
                 break status;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         };
         assert_eq!(status.code(), Some(3));
         assert_eq!(

@@ -6,14 +6,15 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cpus::Cpus;
+use crate::delivery::{self, DeliveryError};
 use crate::peers::{Peer, PeerError};
-use crate::report::{FailedRound, Machine, Report, Row, Version};
+use crate::progress;
+use crate::report::{FailedRound, Machine, RATE, Report, Row, Version};
 use crate::rounds;
 use crate::traffic::{Shape, ShapeError};
 use crate::turn::{self, Figures, Outcome, TurnError};
@@ -85,17 +86,12 @@ pub(crate) enum ReceiverError {
     /// A turn could not be taken.
     #[error(transparent)]
     Turn(#[from] TurnError),
-    /// A file or directory could not be written.
-    #[error("cannot write {path}: {source}")]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// A figure that JSON cannot express.
-    #[error("the report is not JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    /// No directory for what is built.
+    #[error("cannot prepare a run: {0}; it needs a writable directory for temporary files")]
+    Prepare(io::Error),
+    /// The report could not be written.
+    #[error(transparent)]
+    Deliver(#[from] DeliveryError),
     /// A signal asked for the end.
     #[error("interrupted; no report")]
     Interrupted,
@@ -107,15 +103,8 @@ pub(crate) fn run(options: &Options, interrupted: &AtomicBool) -> Result<bool, R
     let plan = Plan::of(options)?;
     let report = plan.carry_out(interrupted)?;
     print!("{}", report.markdown());
-    if let Some(path) = &options.json {
-        write(path.clone(), &report.json()?)?;
-    }
-    if options.save {
-        let directory = PathBuf::from(RESULTS);
-        fs::create_dir_all(&directory).map_err(|source| ReceiverError::Write { path: directory.clone(), source })?;
-        write(directory.join("receiver.json"), &report.json()?)?;
-        write(directory.join("receiver.md"), &report.markdown())?;
-    }
+    let name = options.save.then_some("receiver");
+    delivery::deliver(&report, &report.markdown(), options.json.as_deref(), name)?;
     Ok(report.failed.is_empty())
 }
 
@@ -150,8 +139,7 @@ impl Plan {
             let shape = Shape::new(options.size, options.parts, topics)?;
             works.extend(options.cpus.iter().map(|&cpus| Work { shape, cpus }));
         }
-        let prepare = |source| ReceiverError::Write { path: std::env::temp_dir(), source };
-        let workshop = tempfile::tempdir().map_err(prepare)?;
+        let workshop = tempfile::tempdir().map_err(ReceiverError::Prepare)?;
         let mut peers: Vec<Peer> = Vec::new();
         let mut wanted = options.peers.clone();
         if !options.daemon.is_empty() && !wanted.contains(&Name::Ours) {
@@ -188,8 +176,7 @@ impl Plan {
 
     fn carry_out(&self, interrupted: &AtomicBool) -> Result<Report, ReceiverError> {
         let turns = self.works.len() * (self.peers.len() * self.rounds as usize + usize::from(self.python.is_some()));
-        // Draws on a terminal and nowhere else.
-        let bar = ProgressBar::new(turns as u64).with_style(bar_style());
+        let bar = progress::bar(turns as u64);
         let take = |work: &Work, peer: &Peer, messages| {
             if interrupted.load(Ordering::Relaxed) {
                 return Err(ReceiverError::Interrupted);
@@ -241,6 +228,7 @@ impl Plan {
             machine: Machine::this(),
             peers: peers.map(version).collect(),
             rows,
+            costs: Vec::new(),
             failed,
         };
         report.compare_to(REFERENCE);
@@ -268,20 +256,12 @@ fn parse_daemon(text: &str) -> Result<(String, PathBuf), String> {
     Ok((name.to_owned(), path.into()))
 }
 
-fn write(path: PathBuf, text: &str) -> Result<(), ReceiverError> {
-    fs::write(&path, text).map_err(|source| ReceiverError::Write { path, source })
-}
-
-fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
 /// Picks one figure.
 type Figure = fn(&Figures) -> f64;
 
 /// One table each.
 const MEASURES: [(&str, Figure); 4] = [
-    ("Messages per second", |figures| figures.rate),
+    (RATE, |figures| figures.rate),
     ("CPU seconds of the daemon per million messages", |figures| figures.cpu),
     ("Peak memory of the daemon, MiB", |figures| figures.peak_rss),
     ("CPU seconds of feeder and sinks per million messages", |figures| figures.harness_cpu),
@@ -292,8 +272,3 @@ const REFERENCE: &str = "c-proxy";
 
 /// Half a second of the Python daemon's time: it takes tens of CPU seconds for a million.
 const PYTHON_MESSAGES: u64 = 10_000;
-
-/// Where `--save` writes.
-const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
-
-const BAR: &str = "{elapsed_precise} {bar:32} {pos}/{len} {msg}";

@@ -4,6 +4,7 @@
 //! that of the reference, libzmq in C. Rows of one measure form one table. A peer that failed a round says so in every row.
 
 use std::fmt::{self, Write};
+use std::process::{Command, Stdio};
 use std::{fs, thread};
 
 use serde::Serialize;
@@ -23,13 +24,18 @@ pub(crate) struct Report {
     pub(crate) peers: Vec<Version>,
     /// The figures.
     pub(crate) rows: Vec<Row>,
+    /// What they cost, for the same works and peers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) costs: Vec<Row>,
     /// Each round that did not deliver.
     pub(crate) failed: Vec<FailedRound>,
 }
 
-/// The hardware and kernel, as far as they explain figures.
+/// The day, the hardware and the kernel, as far as they explain figures.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
+    /// The day, in UTC.
+    date: String,
     cpus: usize,
     model: String,
     kernel: String,
@@ -81,8 +87,8 @@ pub(crate) struct FailedRound {
 impl Report {
     /// Fills each row's ratio to the row of `reference` for the same work and measure.
     pub(crate) fn compare_to(&mut self, reference: &str) {
-        let medians: Vec<_> = self.rows.iter().filter(|row| row.peer == reference).cloned().collect();
-        for row in &mut self.rows {
+        let medians: Vec<_> = self.all_rows().filter(|row| row.peer == reference).cloned().collect();
+        for row in self.rows.iter_mut().chain(&mut self.costs) {
             let base = medians.iter().find(|base| base.work == row.work && base.measure == row.measure);
             row.ratio = row.median.zip(base.and_then(|base| base.median)).map(|(this, base)| this / base);
         }
@@ -95,30 +101,56 @@ impl Report {
 
     /// The whole as text with one table per measure.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        let _ = self.write_markdown(&mut text);
-        text
+        self.head() + &self.tables()
     }
 
-    fn write_markdown(&self, out: &mut String) -> fmt::Result {
-        let Machine { cpus, model, kernel } = &self.machine;
-        writeln!(out, "# {}\n\n{}\n", self.title, self.method)?;
-        writeln!(out, "Machine: {cpus} CPUs ({model}), Linux {kernel}.\n")?;
-        for Version { peer, version } in &self.peers {
-            writeln!(out, "- {peer}: {version}")?;
-        }
+    /// Figures and costs.
+    pub(crate) fn all_rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().chain(&self.costs)
+    }
+
+    /// What was measured, each once.
+    pub(crate) fn measures(&self) -> Vec<&'static str> {
         let mut measures = Vec::new();
-        for row in &self.rows {
+        for row in self.all_rows() {
             if !measures.contains(&row.measure) {
                 measures.push(row.measure);
             }
         }
-        for measure in measures {
+        measures
+    }
+
+    /// Title, method, machine and peers as text.
+    pub(crate) fn head(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_head(&mut text);
+        text
+    }
+
+    /// A table per measure, and what failed, as text.
+    pub(crate) fn tables(&self) -> String {
+        let mut text = String::new();
+        let _ = self.write_tables(&mut text);
+        text
+    }
+
+    fn write_head(&self, out: &mut String) -> fmt::Result {
+        let Machine { date, cpus, model, kernel } = &self.machine;
+        writeln!(out, "# {}\n\n{}\n", self.title, self.method)?;
+        writeln!(out, "Machine: {cpus} CPUs ({model}), Linux {kernel}. {date}.\n")?;
+        for Version { peer, version } in &self.peers {
+            writeln!(out, "- {peer}: {version}")?;
+        }
+        Ok(())
+    }
+
+    fn write_tables(&self, out: &mut String) -> fmt::Result {
+        for measure in self.measures() {
             writeln!(out, "\n## {measure}\n")?;
             writeln!(out, "| work | peer | median | min | max | ratio | rounds failed |")?;
             writeln!(out, "|---|---|--:|--:|--:|--:|--:|")?;
-            for row in self.rows.iter().filter(|row| row.measure == measure) {
+            for row in self.all_rows().filter(|row| row.measure == measure) {
                 let figures = [row.median, row.min, row.max, row.ratio].map(figure);
                 let failed = if row.failed_rounds == 0 { "0".to_owned() } else { format!("**{}**", row.failed_rounds) };
                 writeln!(out, "| {} | {} | {} | {failed} |", row.work, row.peer, figures.join(" | "))?;
@@ -153,8 +185,10 @@ impl Row {
 }
 
 impl Machine {
-    /// This one, without its name.
+    /// This one now, without its name.
     pub(crate) fn this() -> Self {
+        let date = Command::new("date").args(["-u", "+%F"]).stdin(Stdio::null()).output();
+        let date = date.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -162,9 +196,12 @@ impl Machine {
         // Behind the dash a kernel's release tells who built it for whom.
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let kernel = release.trim_end().split('-').next().unwrap_or_default().to_owned();
-        Self { cpus, model, kernel }
+        Self { date, cpus, model, kernel }
     }
 }
+
+/// The measure of which more is better; of all others, less is.
+pub(crate) const RATE: &str = "Messages per second";
 
 /// Three significant digits, or all of them from 1000 up, in groups.
 fn figure(value: Option<f64>) -> String {
@@ -195,12 +232,19 @@ mod tests {
         let mut report = Report {
             title: "receiver".to_owned(),
             method: "Three rounds.".to_owned(),
-            machine: Machine { cpus: 2, model: "any".to_owned(), kernel: "6.1".to_owned() },
+            machine: Machine {
+                date: "2026-11-21".to_owned(),
+                cpus: 2,
+                model: "any".to_owned(),
+                kernel: "6.1".to_owned(),
+            },
             peers: vec![Version { peer: "c-proxy".to_owned(), version: "libzmq 4.3.4".to_owned() }],
             rows: vec![
                 Row::new("1 topic", "c-proxy", "messages/s", vec![500_000.0, 400_000.0, 600_000.0], 0),
                 Row::new("1 topic", "ours", "messages/s", vec![1_250_000.0, 1_000_000.0], 1),
                 Row::new("8 topics", "ours", "messages/s", vec![], 3),
+            ],
+            costs: vec![
                 Row::new("1 topic", "c-proxy", "CPU s", vec![1.08], 0),
                 Row::new("1 topic", "ours", "CPU s", vec![0.27], 1),
             ],
@@ -212,7 +256,7 @@ mod tests {
 
     #[test]
     fn ratios_are_of_medians_at_the_same_work_and_measure() {
-        let ratios: Vec<_> = report().rows.iter().map(|row| row.ratio).collect();
+        let ratios: Vec<_> = report().all_rows().map(|row| row.ratio).collect();
         assert_eq!(ratios, [Some(1.0), Some(2.25), None, Some(1.0), Some(0.25)]);
     }
 
@@ -223,7 +267,7 @@ mod tests {
 
 Three rounds.
 
-Machine: 2 CPUs (any), Linux 6.1.
+Machine: 2 CPUs (any), Linux 6.1. 2026-11-21.
 
 - c-proxy: libzmq 4.3.4
 

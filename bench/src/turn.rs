@@ -98,7 +98,7 @@ pub(crate) fn take(peer: &Peer, shape: &Shape, messages: u64, cpus: Cpus) -> Res
     let templates = shape.templates();
     let mut sinks = match warm_up(&mut feeder, &templates, directory.path()) {
         Ok(sinks) => sinks,
-        Err(fault) => return Ok(Outcome::Failed { fault, daemon: state_of(&mut daemon) }),
+        Err(fault) => return Ok(Outcome::Failed { fault, daemon: daemon.state() }),
     };
 
     let topics = templates.len() as u64;
@@ -115,7 +115,7 @@ pub(crate) fn take(peer: &Peer, shape: &Shape, messages: u64, cpus: Cpus) -> Res
         scope.spawn(|| feeder.send(&templates, topics..topics + messages));
         let end = last_arrival(readers.into_iter().map(joined));
         let after = daemon.usage();
-        let end = end.map_err(|fault| Outcome::Failed { fault, daemon: state_of(&mut daemon) });
+        let end = end.map_err(|fault| Outcome::Failed { fault, daemon: daemon.state() });
         // A feeder blocked on a daemon that has stopped reading ends with that daemon.
         drop(daemon);
         (end, after)
@@ -147,7 +147,7 @@ fn connect(peer: &Peer, daemon: &mut Process, address: SocketAddr) -> Result<Fee
         match Feeder::connect(address, READY_WITHIN) {
             Ok(feeder) => return Ok(feeder),
             Err(source) if daemon.ended().is_some() || Instant::now() >= deadline => {
-                return Err(TurnError::NotReady { peer: peer.name.clone(), source, state: state_of(daemon) });
+                return Err(TurnError::NotReady { peer: peer.name.clone(), source, state: daemon.state() });
             }
             Err(_) => thread::sleep(RETRY),
         }
@@ -184,29 +184,11 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
 }
 
-/// Whether the daemon runs, and what it said last.
-fn state_of(daemon: &mut Process) -> String {
-    // One that has just hung up is not gone at once.
-    let deadline = Instant::now() + LEAVE_WITHIN;
-    while daemon.ended().is_none() && Instant::now() < deadline {
-        thread::sleep(RETRY);
-    }
-    let state = match daemon.ended() {
-        Some(status) => format!("ended with {status}"),
-        None => "still runs".to_owned(),
-    };
-    let words = daemon.last_words();
-    if words.is_empty() { state + " and printed nothing" } else { format!("{state} and printed at last:{words}") }
-}
-
 /// From start to listening. The Python daemon needs about a second on an idle machine.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a daemon may deliver nothing before what is missing counts as lost. A hundred times the longest pause seen.
 const SILENCE: Duration = Duration::from_secs(5);
-
-/// From a process's last socket closing to its end being told.
-const LEAVE_WITHIN: Duration = Duration::from_millis(200);
 
 /// Between looks at what takes a moment.
 const RETRY: Duration = Duration::from_millis(10);
