@@ -37,7 +37,7 @@ pub(crate) struct Options {
     /// Turns of each library at each work [default: 5]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Seconds that a turn should take [default: 1]
+    /// Seconds that a turn should take [default: 0.5]
     #[arg(long, value_parser = parse_seconds)]
     seconds: Option<f64>,
     /// Only works whose name contains one of these; see the report for the names
@@ -129,7 +129,7 @@ impl<'a> Plan<'a> {
             contestants: Vec::new(),
             absent: Vec::new(),
             rounds: options.rounds.unwrap_or(if options.quick { 2 } else { 5 }),
-            seconds: options.seconds.unwrap_or(if options.quick { 0.2 } else { 1.0 }),
+            seconds: options.seconds.unwrap_or(if options.quick { 0.2 } else { 0.5 }),
             cpus: options.cpus,
             interrupted,
         };

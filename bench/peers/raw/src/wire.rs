@@ -138,3 +138,67 @@ const READ: usize = 128 * 1024;
 
 /// A part of so many octets is written and read where it is, not copied.
 const LARGE: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use peer::control::Control;
+    use peer::messages::Outgoing;
+    use peer::work::Role;
+    use peer::{Incoming, Work};
+
+    use super::*;
+
+    fn work(size: u64, parts: u32) -> Work {
+        let (addr, back) = (String::new(), String::new());
+        Work { role: Role::Pull, addr, back, size, parts, count: 40, sockets: 1, peers: 1, reverse: false }
+    }
+
+    fn encode(work: &Work) -> Vec<u8> {
+        let (mut gather, mut stream) = (Gather::default(), Vec::new());
+        let mut outgoing = Outgoing::new(work, 0);
+        for number in 0..work.count {
+            let parts = outgoing.message(number);
+            for (left, part) in (0..parts.len()).rev().zip(parts) {
+                let put = gather.put(part, left > 0);
+                if put != Put::Gathered {
+                    stream.extend_from_slice(gather.octets());
+                    gather.clear();
+                }
+                if put == Put::WriteThenPart {
+                    stream.extend_from_slice(part);
+                }
+            }
+        }
+        stream.extend_from_slice(gather.octets());
+        stream
+    }
+
+    #[test]
+    fn messages_are_found_wherever_reads_are_cut() {
+        for (size, parts) in [(8, 1), (255, 2), (300, 3), (5_000, 1), (LARGE as u64, 2), (200_000, 1)] {
+            let work = work(size, parts);
+            let stream = encode(&work);
+            for cut in [1, 7, 1_000, READ] {
+                if stream.len() / cut > 1_000_000 {
+                    continue;
+                }
+                let control = Control::new(&work);
+                let mut incoming = Incoming::new(&work, control.clone(), 0);
+                let (mut splitter, mut rest) = (Splitter::new(), &stream[..]);
+                while !rest.is_empty() {
+                    let room = splitter.room();
+                    let read = room.len().min(cut).min(rest.len());
+                    assert!(read > 0, "no room");
+                    room[..read].copy_from_slice(&rest[..read]);
+                    splitter.read(read, &mut incoming);
+                    rest = &rest[read..];
+                }
+                let report = control.report();
+                assert!(
+                    report.complete && report.foreign + report.out_of_order == 0,
+                    "{size} x {parts}, {cut}: {report:?}"
+                );
+            }
+        }
+    }
+}
