@@ -16,10 +16,9 @@
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{process, thread};
 
-use crate::messages;
 use crate::report::{self, Report};
 use crate::work::Work;
 
@@ -74,7 +73,7 @@ impl Control {
             finished: AtomicUsize::new(0),
             tallies: (0..work.sockets).map(|_| Tally::default()).collect(),
             expected: work.expected(),
-            sum: messages::sum_of_numbers(work),
+            sum: work.sum_of_numbers(),
             clocks: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -202,7 +201,7 @@ impl Control {
         }
     }
 
-    fn clocks(&self) -> std::sync::MutexGuard<'_, Clocks> {
+    fn clocks(&self) -> MutexGuard<'_, Clocks> {
         self.shared.clocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,15 +3,19 @@
 //!
 //! A peer is a small program that implements [`Library`] for one messaging library and hands it to [`main`]. The
 //! driver starts two of them for each turn, one to send and one to receive, and talks to them as [`control`] tells.
+//!
+//! The modules are listed in layers: each uses only modules of a layer above its own.
 
 pub mod report;
 pub mod work;
 
+pub mod control;
+
 pub mod messages;
 
-pub mod control;
-pub mod executor;
 pub mod library;
+
+pub mod executor;
 
 mod roles;
 

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 /// One process's account of a turn, a line of JSON on its standard output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// When it was told to go, or began to send; nanoseconds of the system's monotonic clock, which all processes share.
+    /// When it began to send, in nanoseconds of a clock that all processes share; 0 if it only receives.
     pub began: u64,
-    /// When its last message was received.
+    /// When it had received everything, by the same clock; when it reports, if it does not receive.
     pub ended: u64,
-    /// CPU time of all threads between the two, in nanoseconds. A sender's ends with this report.
+    /// CPU time of all threads, from when it was told to go to the end, in nanoseconds.
     pub cpu: u64,
     /// The most memory the process ever held resident, in KiB.
     pub peak_rss: u64,

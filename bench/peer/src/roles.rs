@@ -48,9 +48,9 @@ impl<L: Library> Stage<L> {
             (Role::Sub, _) => {
                 self.receive_all(self.retried(async || library.subscribe(addr).await).await?, socket).await
             }
-            (Role::Churn, _) => self.churn(socket).await,
             (Role::Ping, _) => self.ping().await,
             (Role::Pong, _) => self.pong().await,
+            (Role::Churn, _) => self.churn(socket).await,
         }
     }
 
@@ -73,20 +73,6 @@ impl<L: Library> Stage<L> {
         let mut incoming = Incoming::new(&self.work, self.control.clone(), socket.into());
         while !incoming.complete() {
             from.recv(&mut incoming).await?;
-        }
-        self.rest().await
-    }
-
-    async fn churn(&self, socket: u16) -> Result<Infallible, Failure> {
-        let mut outgoing = Outgoing::new(&self.work, 0);
-        while !self.control.going() {
-            self.pause.wait(WARM_UP_EVERY).await;
-        }
-        self.control.begin();
-        let senders = u16::try_from(self.work.count).unwrap_or(u16::MAX);
-        for sender in (socket..senders).step_by(self.work.sockets.into()) {
-            outgoing.become_sender(sender);
-            self.library.send_once(&self.work.addr, outgoing.message(0)).await?;
         }
         self.rest().await
     }
@@ -128,6 +114,20 @@ impl<L: Library> Stage<L> {
             to.send(outgoing.message(incoming.number())).await?;
             to.flush().await?;
         }
+    }
+
+    async fn churn(&self, socket: u16) -> Result<Infallible, Failure> {
+        let mut outgoing = Outgoing::new(&self.work, 0);
+        while !self.control.going() {
+            self.pause.wait(WARM_UP_EVERY).await;
+        }
+        self.control.begin();
+        let senders = u16::try_from(self.work.count).unwrap_or(u16::MAX);
+        for sender in (socket..senders).step_by(self.work.sockets.into()) {
+            outgoing.become_sender(sender);
+            self.library.send_once(&self.work.addr, outgoing.message(0)).await?;
+        }
+        self.rest().await
     }
 
     /// A connected socket; for libraries that try only once, more than once.

@@ -46,10 +46,10 @@ pub enum Role {
     Sub,
     /// Sends by a PUSH that connects, awaits the answer at a PULL that binds to the place of return, and times it
     Ping,
-    /// For each message a PUSH of its own that connects, sends it and closes; a pull is the other side
-    Churn,
     /// Returns each message; its PULL binds, its PUSH connects to the place of return
     Pong,
+    /// For each message a PUSH of its own that connects, sends it and closes; a pull is the other side
+    Churn,
 }
 
 impl Work {
@@ -73,6 +73,14 @@ impl Work {
         let all = self.share() * self.senders();
         if self.role == Role::Sub { all * u64::from(self.sockets) } else { all }
     }
+
+    /// What the numbers of all messages received add up to, without regard to overflow; each sender counts from 0.
+    pub fn sum_of_numbers(&self) -> u64 {
+        let share = u128::from(self.share());
+        let series = u128::from(self.expected()) / share.max(1);
+        let sum = series * (share * share.saturating_sub(1) / 2);
+        (sum & u128::from(u64::MAX)) as u64
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +103,8 @@ mod tests {
         ] {
             assert_eq!((sender.share(), receiver.share()), (share, share));
             assert_eq!(receiver.expected(), expected);
+            let numbers = (0..share).sum::<u64>() * (expected / share);
+            assert_eq!(receiver.sum_of_numbers(), numbers);
         }
     }
 }
