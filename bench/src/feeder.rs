@@ -61,6 +61,11 @@ impl Feeder {
         }
         Ok(())
     }
+
+    /// Sends messages that are encoded already.
+    pub(crate) fn send_wire(&mut self, wire: &[u8]) -> io::Result<()> {
+        self.stream.write_all(wire)
+    }
 }
 
 /// Some whole turns around the topics, encoded.

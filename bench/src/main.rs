@@ -25,12 +25,17 @@ mod player;
 
 mod idle;
 mod pair;
+mod visit;
 
 mod sockets;
+
+// The table of a run of zmq-arena.
+mod arena;
 
 // The receiver's load, and the yardstick it is put on.
 mod traffic;
 
+mod direct;
 mod feeder;
 mod raw_std;
 mod sink;
@@ -38,6 +43,9 @@ mod sink;
 // The daemons, one turn of one of them, and the benchmark.
 mod peers;
 
+mod stage;
+
+mod single;
 mod turn;
 
 mod receiver;
@@ -67,6 +75,8 @@ struct Cli {
 enum Benchmark {
     /// The daemon: messages in by TCP, out by the local socket of their topic
     Receiver(receiver::Options),
+    /// The table of a run of zmq-arena, a public harness; arena/README.md tells how to make one
+    Arena(arena::Options),
     /// Be the daemon on plain sockets (the `receiver` benchmark starts this)
     #[command(hide = true)]
     RawStd {
@@ -100,6 +110,7 @@ fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
     }
     match &cli.benchmark {
         Some(Benchmark::Receiver(options)) => Ok(receiver::run(options, &interrupted)?),
+        Some(Benchmark::Arena(options)) => arena::run(options).map(|()| true).map_err(Into::into),
         _ => Ok(sockets::run(&cli.sockets, &interrupted)?),
     }
 }

@@ -9,8 +9,6 @@
 
 use std::time::Duration;
 
-use peer::report::Report;
-
 use crate::contestants::Contestant;
 use crate::cpus::{Confined, Cpus};
 use crate::figures::Figures;
@@ -59,13 +57,7 @@ fn play(work: &Work, count: u64, teller: &mut Player, other: &mut Player) -> Res
     teller.tell("end");
     other.tell("end");
     let (receiver, sender) = (teller.report()?, other.report()?);
-    let Report { received, out_of_order, foreign, complete, .. } = receiver;
-    if out_of_order + foreign > 0 {
-        return Err(Fault::Disorder { out_of_order, foreign });
-    }
-    if !complete {
-        return Err(ended.unwrap_or_else(|| Fault::Missing { received, expected: work.received(count) }));
-    }
+    player::verify(&receiver, work.received(count), ended)?;
     let took = Duration::from_nanos(receiver.ended.saturating_sub(sender.began.max(receiver.began)));
     Ok(Figures {
         rate: Some(count as f64 / took.as_secs_f64()),
@@ -80,6 +72,8 @@ fn play(work: &Work, count: u64, teller: &mut Player, other: &mut Player) -> Res
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+
+    use peer::report::Report;
 
     use super::*;
     use crate::works::{self, Task};

@@ -89,6 +89,16 @@ impl Player {
     }
 }
 
+/// Whether the account of the process that received shows every message as it was sent. If not, it is the fault of one
+/// that `ended` before its time, if any has.
+pub(crate) fn verify(account: &Report, expected: u64, ended: Option<Fault>) -> Result<(), Fault> {
+    let &Report { received, out_of_order, foreign, complete, .. } = account;
+    if out_of_order + foreign > 0 {
+        return Err(Fault::Disorder { out_of_order, foreign });
+    }
+    if complete { Ok(()) } else { Err(ended.unwrap_or(Fault::Missing { received, expected })) }
+}
+
 /// How a library can fail a turn.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -111,7 +121,7 @@ pub(crate) enum Fault {
         state: String,
     },
     /// Messages lost, or never sent.
-    #[error("{received} of {expected} messages had come after {} s", DONE_WITHIN.as_secs())]
+    #[error("{received} of {expected} messages came, and then none, or too slowly for a turn")]
     Missing {
         /// How many had come.
         received: u64,

@@ -56,7 +56,7 @@ impl Plot<'_> {
             .caption(self.measure, ("sans-serif", 18))
             .margin(10)
             .x_label_area_size(45)
-            .y_label_area_size(230)
+            .y_label_area_size(LABEL)
             .build_cartesian_2d((from..to).log_scale(), (0..self.works.len()).into_segmented())?;
         let work = |place: &SegmentValue<usize>| match place {
             SegmentValue::CenterOf(line) | SegmentValue::Exact(line) => {
@@ -117,8 +117,9 @@ fn spread(row: &Row) -> Option<(f64, f64, f64)> {
 }
 
 // Octets of a picture matter little; these are pixels.
-const WIDTH: u32 = 1100;
+const WIDTH: u32 = 1170;
 const LEGEND: u32 = 190;
+const LABEL: u32 = 300;
 const LINE: u32 = 24;
 const FRAME: u32 = 110;
 const MARK: i32 = 5;

@@ -1,7 +1,7 @@
 //! `bench receiver`: at what rate, and at what cost, a daemon hands messages to the local sockets of their topics.
 //!
-//! Each work is a number of topics and a choice of CPUs. At each, the peers take turns for some rounds; a turn is
-//! [`turn::take`].
+//! Each work is a number of topics, and a stream of messages on a choice of CPUs or one message at a time. At each, the
+//! peers take turns for some rounds; a turn is [`turn::take`] or [`single::take`].
 //! The reference is the C proxy on libzmq, measured in the same run.
 
 use std::path::PathBuf;
@@ -16,8 +16,10 @@ use crate::peers::{Peer, PeerError};
 use crate::progress;
 use crate::report::{FailedRound, Machine, RATE, Report, Row, Version};
 use crate::rounds;
+use crate::single::{self, Latency};
+use crate::stage::{Failed, TurnError};
 use crate::traffic::{Shape, ShapeError};
-use crate::turn::{self, Figures, Outcome, TurnError};
+use crate::turn::{self, Figures};
 
 /// What to measure, and where to write it.
 #[derive(Debug, Args)]
@@ -112,12 +114,34 @@ pub(crate) fn run(options: &Options, interrupted: &AtomicBool) -> Result<bool, R
 #[derive(Clone, Copy)]
 struct Work {
     shape: Shape,
-    cpus: Cpus,
+    load: Load,
 }
+
+/// How messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    /// As fast as they are taken; all that takes part runs on these CPUs.
+    Stream(Cpus),
+    /// Each when the one before it has arrived.
+    OneAtATime,
+}
+
+/// What one turn measured.
+#[derive(Debug)]
+enum Measured {
+    Stream(Figures),
+    OneAtATime(Latency),
+}
+
+/// All turns of one peer at one work.
+type Turns = Vec<Result<Measured, Failed>>;
 
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}", self.shape, self.cpus)
+        match self.load {
+            Load::Stream(cpus) => write!(f, "{}, {cpus}", self.shape),
+            Load::OneAtATime => write!(f, "{}, one at a time", self.shape),
+        }
     }
 }
 
@@ -137,7 +161,8 @@ impl Plan {
         let mut works = Vec::new();
         for &topics in &options.topics {
             let shape = Shape::new(options.size, options.parts, topics)?;
-            works.extend(options.cpus.iter().map(|&cpus| Work { shape, cpus }));
+            let streams = options.cpus.iter().map(|&cpus| Load::Stream(cpus));
+            works.extend(streams.chain([Load::OneAtATime]).map(|load| Work { shape, load }));
         }
         let workshop = tempfile::tempdir().map_err(ReceiverError::Prepare)?;
         let mut peers: Vec<Peer> = Vec::new();
@@ -182,9 +207,14 @@ impl Plan {
                 return Err(ReceiverError::Interrupted);
             }
             bar.set_message(format!("{work}: {}", peer.name));
-            let outcome = turn::take(peer, &work.shape, messages, work.cpus)?;
+            let measured = match work.load {
+                Load::Stream(cpus) => turn::take(peer, &work.shape, messages, cpus)?.map(Measured::Stream),
+                Load::OneAtATime => {
+                    single::take(peer, &work.shape, messages.div_ceil(STREAM_TO_ONE))?.map(Measured::OneAtATime)
+                }
+            };
             bar.inc(1);
-            Ok(outcome)
+            Ok(measured)
         };
         let mut results = Vec::new();
         for work in &self.works {
@@ -198,26 +228,24 @@ impl Plan {
         Ok(self.report(&results))
     }
 
-    fn report(&self, results: &[(&Work, &Peer, Vec<Outcome>)]) -> Report {
-        let mut rows = Vec::new();
-        for (measure, figure) in MEASURES {
-            for (work, peer, turns) in results {
-                let clean = turns.iter().filter_map(|turn| match turn {
-                    Outcome::Delivered(figures) => Some(figure(figures)),
-                    Outcome::Failed { .. } => None,
-                });
-                let clean: Vec<_> = clean.collect();
-                let failed = turns.len() - clean.len();
-                rows.push(Row::new(&work.to_string(), &peer.name, measure, clean, failed));
+    fn report(&self, results: &[(&Work, &Peer, Turns)]) -> Report {
+        let rows = |measures: &[Measure]| {
+            let mut rows = Vec::new();
+            for measure in measures {
+                for (work, peer, turns) in results.iter().filter(|(work, ..)| measure.applies(work)) {
+                    let clean: Vec<_> = turns.iter().flatten().filter_map(|measured| measure.of(measured)).collect();
+                    let failed = turns.len() - clean.len();
+                    let work = format!("{work}{}", measure.detail);
+                    rows.push(Row::new(&work, &peer.name, measure.name, clean, failed));
+                }
             }
-        }
+            rows
+        };
         let mut failed = Vec::new();
         for (work, peer, turns) in results {
-            for turn in turns {
-                if let Outcome::Failed { fault, daemon } = turn {
-                    let what = format!("{fault}; the daemon {daemon}");
-                    failed.push(FailedRound { work: work.to_string(), peer: peer.name.clone(), what });
-                }
+            for Failed { fault, daemon } in turns.iter().filter_map(|turn| turn.as_ref().err()) {
+                let what = format!("{fault}; the daemon {daemon}");
+                failed.push(FailedRound { work: work.to_string(), peer: peer.name.clone(), what });
             }
         }
         let peers = self.peers.iter().chain(&self.python);
@@ -227,8 +255,8 @@ impl Plan {
             method: self.method(),
             machine: Machine::this(),
             peers: peers.map(version).collect(),
-            rows,
-            costs: Vec::new(),
+            rows: rows(RESULTS),
+            costs: rows(COSTS),
             failed,
         };
         report.compare_to(REFERENCE);
@@ -237,9 +265,12 @@ impl Plan {
 
     fn method(&self) -> String {
         let mut method = format!(
-            "Messages in by TCP, out by the topic's Unix socket. Turns of {} messages; {} rounds, in which the peers take \
-             turns; the median over the rounds, with the extremes. Ratio: median to the median of {REFERENCE}.",
-            self.messages, self.rounds
+            "Messages in by TCP, out by the topic's Unix socket. Turns of {} messages, or of {} one at a time, with a CPU for \
+             the daemon and one for the ends; {} rounds, in which the peers take turns; the median over the rounds, with \
+             the extremes. Ratio: median to the median of {REFERENCE}.",
+            self.messages,
+            self.messages.div_ceil(STREAM_TO_ONE),
+            self.rounds
         );
         if self.python.is_some() {
             method += &format!(" The Python daemon: one round of {PYTHON_MESSAGES}.");
@@ -256,16 +287,67 @@ fn parse_daemon(text: &str) -> Result<(String, PathBuf), String> {
     Ok((name.to_owned(), path.into()))
 }
 
-/// Picks one figure.
-type Figure = fn(&Figures) -> f64;
+/// One figure of a turn.
+struct Measure {
+    /// With its unit.
+    name: &'static str,
+    /// What the work's name needs to tell this figure from another.
+    detail: &'static str,
+    figure: Figure,
+}
 
-/// One table each.
-const MEASURES: [(&str, Figure); 4] = [
-    (RATE, |figures| figures.rate),
-    ("CPU seconds of the daemon per million messages", |figures| figures.cpu),
-    ("Peak memory of the daemon, MiB", |figures| figures.peak_rss),
-    ("CPU seconds of feeder and sinks per million messages", |figures| figures.harness_cpu),
+/// Which turns have it, and how to get it.
+enum Figure {
+    OfStream(fn(&Figures) -> f64),
+    OfOne(fn(&Latency) -> f64),
+}
+
+impl Measure {
+    const fn of_stream(name: &'static str, figure: fn(&Figures) -> f64) -> Self {
+        Self { name, detail: "", figure: Figure::OfStream(figure) }
+    }
+
+    const fn of_one(name: &'static str, detail: &'static str, figure: fn(&Latency) -> f64) -> Self {
+        Self { name, detail, figure: Figure::OfOne(figure) }
+    }
+
+    fn applies(&self, work: &Work) -> bool {
+        matches!(
+            (&self.figure, work.load),
+            (Figure::OfStream(_), Load::Stream(_)) | (Figure::OfOne(_), Load::OneAtATime)
+        )
+    }
+
+    fn of(&self, measured: &Measured) -> Option<f64> {
+        match (&self.figure, measured) {
+            (Figure::OfStream(figure), Measured::Stream(figures)) => Some(figure(figures)),
+            (Figure::OfOne(figure), Measured::OneAtATime(latency)) => Some(figure(latency)),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be found out.
+const RESULTS: &[Measure] = &[
+    Measure::of_stream(RATE, |figures| figures.rate),
+    Measure::of_one(WHOLE, ", p50", |latency| latency.whole.median),
+    Measure::of_one(WHOLE, ", p99", |latency| latency.whole.high),
+    Measure::of_one(ADDED, ", p50, added", |latency| latency.whole.median - latency.direct.median),
+    Measure::of_one(ADDED, ", p99, added", |latency| latency.whole.high - latency.direct.high),
 ];
+
+/// What it costs.
+const COSTS: &[Measure] = &[
+    Measure::of_stream("CPU seconds of the daemon per million messages", |figures| figures.cpu),
+    Measure::of_stream("Peak memory of the daemon, MiB", |figures| figures.peak_rss),
+    Measure::of_stream("CPU seconds of feeder and sinks per million messages", |figures| figures.harness_cpu),
+];
+
+const WHOLE: &str = "From the feeder's write to the sink's read, microseconds";
+const ADDED: &str = "The same, less what one hop without a daemon takes, microseconds";
+
+/// So many messages stream in the time that one at a time takes for one.
+const STREAM_TO_ONE: u64 = 100;
 
 /// Everything is told in relation to this peer.
 const REFERENCE: &str = "c-proxy";

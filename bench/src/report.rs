@@ -2,6 +2,9 @@
 //!
 //! One row is one figure of one peer at one work: median, least and most over the clean rounds, and the median's ratio to
 //! that of the reference, libzmq in C. Rows of one measure form one table. A peer that failed a round says so in every row.
+//!
+//! In JSON there are only the rows, in one list; what a work cost begins with the name of the measure there, so that no
+//! two rows have both work and peer in common.
 
 use std::fmt::{self, Write};
 use std::process::{Command, Stdio};
@@ -12,7 +15,7 @@ use serde::Serialize;
 use crate::rounds::Spread;
 
 /// One run of one benchmark.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Report {
     /// The benchmark's name.
     pub(crate) title: String,
@@ -25,14 +28,13 @@ pub(crate) struct Report {
     /// The figures.
     pub(crate) rows: Vec<Row>,
     /// What they cost, for the same works and peers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) costs: Vec<Row>,
     /// Each round that did not deliver.
     pub(crate) failed: Vec<FailedRound>,
 }
 
 /// The day, the hardware and the kernel, as far as they explain figures.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Machine {
     /// The day, in UTC.
     date: String,
@@ -42,7 +44,7 @@ pub(crate) struct Machine {
 }
 
 /// A peer and what it is or is built on.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Version {
     /// As in the rows.
     pub(crate) peer: String,
@@ -74,7 +76,7 @@ pub(crate) struct Row {
 }
 
 /// A round that did not deliver.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FailedRound {
     /// What had to be done.
     pub(crate) work: String,
@@ -94,9 +96,11 @@ impl Report {
         }
     }
 
-    /// The whole as one JSON object.
+    /// All rows as one JSON list.
     pub(crate) fn json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string_pretty(self).map(|json| json + "\n")
+        let cost = |row: &Row| Row { work: format!("{}: {}", row.measure, row.work), ..row.clone() };
+        let rows: Vec<_> = self.rows.iter().cloned().chain(self.costs.iter().map(cost)).collect();
+        serde_json::to_string_pretty(&rows).map(|json| json + "\n")
     }
 
     /// The whole as text with one table per measure.
@@ -296,9 +300,10 @@ Machine: 2 CPUs (any), Linux 6.1. 2026-11-21.
     #[test]
     fn json_rows_carry_what_a_program_needs() {
         let json: serde_json::Value = serde_json::from_str(&report().json().unwrap()).unwrap();
-        let row = &json["rows"][1];
+        let row = &json[1];
         assert_eq!((row["work"].as_str(), row["peer"].as_str()), (Some("1 topic"), Some("ours")));
         assert_eq!((row["median"].as_f64(), row["ratio"].as_f64()), (Some(1_125_000.0), Some(2.25)));
-        assert_eq!(json["rows"][2]["median"], serde_json::Value::Null);
+        assert_eq!(json[2]["median"], serde_json::Value::Null);
+        assert_eq!((json[4]["work"].as_str(), json[4]["peer"].as_str()), (Some("CPU s: 1 topic"), Some("ours")));
     }
 }

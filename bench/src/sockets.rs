@@ -20,24 +20,25 @@ use crate::plot::{self, PlotError};
 use crate::progress;
 use crate::report::{FailedRound, Machine, RATE, Report, Version};
 use crate::rounds;
+use crate::visit;
 use crate::works::{self, Task, Work};
 
 /// What to measure, and where to write it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Two short rounds of some works: a look, not a result
+    /// Two short rounds: a look, not a result
     #[arg(long)]
     quick: bool,
-    /// Also write the report to this file, as JSON
+    /// Also write the rows to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Also write the report to results/sockets.json and .md, and plots, beside this program's source
     #[arg(long)]
     save: bool,
-    /// Turns of each library at each work [default: 5]
+    /// Turns of each library at each work [default: 5, or 2 if quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Seconds that a turn should take [default: 0.5]
+    /// Seconds that a turn should take [default: 0.5, or 0.1 if quick]
     #[arg(long, value_parser = parse_seconds)]
     seconds: Option<f64>,
     /// Only works whose name contains one of these; see the report for the names
@@ -116,9 +117,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn of(options: &Options, interrupted: &'a AtomicBool) -> Result<Self, SocketsError> {
         let mut works = works::all();
-        if options.work.is_empty() {
-            works.retain(|work| work.quick || !options.quick);
-        } else {
+        if !options.work.is_empty() {
             works.retain(|work| options.work.iter().any(|text| work.to_string().contains(text)));
         }
         if works.is_empty() {
@@ -129,7 +128,7 @@ impl<'a> Plan<'a> {
             contestants: Vec::new(),
             absent: Vec::new(),
             rounds: options.rounds.unwrap_or(if options.quick { 2 } else { 5 }),
-            seconds: options.seconds.unwrap_or(if options.quick { 0.2 } else { 0.5 }),
+            seconds: options.seconds.unwrap_or(if options.quick { 0.1 } else { 0.5 }),
             cpus: options.cpus,
             interrupted,
         };
@@ -209,6 +208,7 @@ impl<'a> Plan<'a> {
         self.look_for_interruption()?;
         Ok(match work.task(count) {
             Task::Pair(cast) => pair::take(contestant, work, &cast, count, self.cpus)?,
+            Task::Visit(words, at_a_time) => visit::take(contestant, work, &words, count, at_a_time, self.cpus)?,
             Task::Idle(connections) => idle::take(contestant, connections)?,
         })
     }

@@ -9,12 +9,8 @@ pub(crate) struct Work {
     pub(crate) pattern: Pattern,
     /// By what.
     pub(crate) transport: Transport,
-    /// Octets of each part.
-    pub(crate) size: u64,
-    /// Parts of a message.
-    pub(crate) parts: u32,
-    /// Whether it is in a quick run, too.
-    pub(crate) quick: bool,
+    /// Octets of each part of a message.
+    pub(crate) parts: &'static [u64],
 }
 
 /// Sockets of a turn; one process has those that send, the other those that receive.
@@ -30,6 +26,8 @@ pub(crate) enum Pattern {
     RoundTrip,
     /// A PUSH for each message, so many at a time, to one PULL.
     Churn(u16),
+    /// The same, but what connects are bare sockets of the driver, so that the PULL alone counts.
+    Visit(u16),
     /// So many connections to one PULL, on which nothing happens.
     Idle(u16),
 }
@@ -48,6 +46,8 @@ pub(crate) enum Transport {
 pub(crate) enum Task {
     /// Two processes that send and receive.
     Pair(Cast),
+    /// One process that does this, to which so many bare sockets connect at a time.
+    Visit(Vec<String>, u16),
     /// One process with so many connections.
     Idle(u16),
 }
@@ -66,9 +66,10 @@ pub(crate) struct Cast {
 impl Work {
     /// What there is to do with `count` messages.
     pub(crate) fn task(&self, count: u64) -> Task {
-        let (size, parts, count) = (self.size.to_string(), self.parts.to_string(), count.to_string());
+        let sizes: Vec<_> = self.parts.iter().map(u64::to_string).collect();
+        let (sizes, count) = (sizes.join(","), count.to_string());
         let role = |words: &[&str]| {
-            let all = words.iter().copied().chain(["--size", &size, "--parts", &parts, "--count", &count]);
+            let all = words.iter().copied().chain(["--size", &sizes, "--count", &count]);
             all.map(str::to_owned).collect()
         };
         let (binds, connects, binder_tells) = match self.pattern {
@@ -88,6 +89,7 @@ impl Work {
             Pattern::Churn(n) => {
                 (role(&["pull", "--peers", &count]), role(&["churn", "--sockets", &n.to_string()]), true)
             }
+            Pattern::Visit(n) => return Task::Visit(role(&["pull", "--peers", &count]), n),
             Pattern::Idle(n) => return Task::Idle(n),
         };
         Task::Pair(Cast { binds, connects, binder_tells })
@@ -100,7 +102,7 @@ impl Work {
 
     /// Whether plain sockets, which have no handshake, can do it.
     pub(crate) fn suits_limits(&self) -> bool {
-        !matches!(self.pattern, Pattern::Churn(_) | Pattern::Idle(_))
+        !matches!(self.pattern, Pattern::Churn(_) | Pattern::Visit(_) | Pattern::Idle(_))
     }
 
     /// Whether it is its time that counts, not its rate.
@@ -117,7 +119,7 @@ impl Work {
     pub(crate) fn rounded(&self, count: u64) -> u64 {
         match self.pattern {
             Pattern::FanIn(n) => count.next_multiple_of(u64::from(n)),
-            Pattern::Churn(_) => count.min(MOST_CONNECTIONS),
+            Pattern::Churn(_) | Pattern::Visit(_) => count.min(MOST_CONNECTIONS),
             _ => count,
         }
     }
@@ -132,12 +134,12 @@ impl Work {
 
     /// Messages to begin with: a twentieth of what libzmq does in a second, or less.
     pub(crate) fn first_count(&self) -> u64 {
-        let octets = self.size * u64::from(self.parts);
+        let octets: u64 = self.parts.iter().sum();
         let copies = match self.pattern {
             Pattern::FanIn(_) | Pattern::FanOut(_) => 1,
             Pattern::Publish(n) => u64::from(n),
             Pattern::RoundTrip => return 2_000,
-            Pattern::Churn(_) => return 500,
+            Pattern::Churn(_) | Pattern::Visit(_) => return 500,
             Pattern::Idle(_) => return 1,
         };
         (60_000_000 / (octets + 600) / copies).max(40)
@@ -152,7 +154,8 @@ impl fmt::Display for Work {
             Pattern::FanOut(n) => write!(f, "1 PUSH to {n} PULL")?,
             Pattern::Publish(n) => write!(f, "PUB to {n} SUB")?,
             Pattern::RoundTrip => f.write_str("round trip")?,
-            Pattern::Churn(n) => write!(f, "{n} PUSH at a time, one message each, to 1 PULL")?,
+            Pattern::Churn(n) => write!(f, "{n} one-message PUSH at a time")?,
+            Pattern::Visit(n) => write!(f, "{n} one-message bare sockets at a time")?,
             Pattern::Idle(n) => write!(f, "{n} idle connections to 1 PULL")?,
         }
         f.write_str(match self.transport {
@@ -162,11 +165,22 @@ impl fmt::Display for Work {
         if self.is_idle() {
             return Ok(());
         }
-        f.write_str(", ")?;
-        if self.parts > 1 {
-            write!(f, "{} x ", self.parts)?;
+        match self.parts {
+            [size] => write!(f, ", {}", Size(*size)),
+            parts => {
+                let sizes: Vec<_> = parts.iter().map(u64::to_string).collect();
+                write!(f, ", {} parts ({} B)", parts.len(), sizes.join(", "))
+            }
         }
-        match self.size {
+    }
+}
+
+/// Octets as one says them.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             size if size.is_multiple_of(1 << 20) => write!(f, "{} MiB", size >> 20),
             size if size.is_multiple_of(1 << 10) => write!(f, "{} KiB", size >> 10),
             size => write!(f, "{size} B"),
@@ -176,39 +190,37 @@ impl fmt::Display for Work {
 
 /// All works, in the order of the report.
 pub(crate) fn all() -> Vec<Work> {
-    use Pattern::{Churn, FanIn, FanOut, Idle, Publish, RoundTrip};
+    use Pattern::{Churn, FanIn, FanOut, Idle, Publish, RoundTrip, Visit};
     use Transport::{Ipc, Tcp};
-    let work = |pattern, transport, size, parts, quick| Work { pattern, transport, size, parts, quick };
-    vec![
-        work(FanIn(1), Tcp, 16, 1, false),
-        work(FanIn(1), Tcp, 64, 1, true),
-        work(FanIn(1), Tcp, 256, 1, true),
-        work(FanIn(1), Tcp, 4 << 10, 1, true),
-        work(FanIn(1), Tcp, 16 << 10, 1, false),
-        work(FanIn(1), Tcp, 64 << 10, 1, false),
-        work(FanIn(1), Tcp, 1 << 20, 1, true),
-        work(FanIn(1), Tcp, 64, 4, true),
-        work(FanIn(1), Ipc, 16, 1, false),
-        work(FanIn(1), Ipc, 64, 1, false),
-        work(FanIn(1), Ipc, 256, 1, true),
-        work(FanIn(1), Ipc, 1 << 10, 1, false),
-        work(FanIn(1), Ipc, 4 << 10, 1, false),
-        work(FanIn(1), Ipc, 16 << 10, 1, false),
-        work(FanIn(1), Ipc, 64 << 10, 1, false),
-        work(FanIn(1), Ipc, 1 << 20, 1, false),
-        work(FanIn(1), Ipc, 64, 4, false),
-        work(FanIn(4), Tcp, 256, 1, true),
-        work(FanIn(64), Tcp, 256, 1, false),
-        work(FanOut(4), Tcp, 256, 1, true),
-        work(Publish(1), Tcp, 256, 1, true),
-        work(Publish(4), Tcp, 256, 1, false),
-        work(Publish(32), Tcp, 256, 1, false),
-        work(RoundTrip, Tcp, 64, 1, true),
-        work(RoundTrip, Ipc, 64, 1, false),
-        work(Churn(8), Tcp, 64, 1, true),
-        work(Idle(500), Tcp, 64, 1, true),
-    ]
+    let mut works = Vec::new();
+    let mut add = |pattern, transport, parts| works.push(Work { pattern, transport, parts });
+    for transport in [Tcp, Ipc] {
+        for size in SIZES {
+            add(FanIn(1), transport, size);
+        }
+        add(FanIn(1), transport, PARTS);
+    }
+    add(FanIn(4), Tcp, &[256]);
+    add(FanIn(64), Tcp, &[256]);
+    add(FanOut(4), Tcp, &[256]);
+    add(Publish(1), Tcp, &[256]);
+    add(Publish(4), Tcp, &[256]);
+    add(Publish(32), Tcp, &[256]);
+    add(RoundTrip, Tcp, &[64]);
+    add(RoundTrip, Ipc, &[64]);
+    add(Visit(8), Tcp, &[64]);
+    add(Visit(256), Tcp, &[64]);
+    add(Churn(8), Tcp, &[64]);
+    add(Churn(256), Tcp, &[64]);
+    add(Idle(500), Tcp, &[64]);
+    works
 }
+
+/// Octets of messages of one part.
+const SIZES: [&[u64]; 8] = [&[16], &[64], &[256], &[1 << 10], &[4 << 10], &[16 << 10], &[64 << 10], &[1 << 20]];
+
+/// A message of several parts, such as an oslo driver's: its id, a topic, a style, a small body.
+const PARTS: &[u64] = &[32, 20, 4, 256];
 
 /// Connections of a turn: a port of the client stays taken for a minute after each (tcp(7), TIME_WAIT), and of the 28,000
 /// that Linux gives away, none may be in use twice.
@@ -223,7 +235,7 @@ mod tests {
         let mut names: Vec<_> = all().iter().map(Work::to_string).collect();
         assert_eq!(names[0], "PUSH to PULL, tcp, 16 B");
         assert!(
-            names.contains(&"PUSH to PULL, tcp, 4 x 64 B".to_owned())
+            names.contains(&"PUSH to PULL, tcp, 4 parts (32, 20, 4, 256 B)".to_owned())
                 && names.contains(&"PUB to 4 SUB, tcp, 256 B".to_owned())
         );
         let all = names.len();
@@ -242,15 +254,17 @@ mod tests {
             work: peer::Work,
         }
         for work in all() {
-            let Task::Pair(Cast { binds, connects, .. }) = work.task(work.first_count()) else {
-                continue;
+            let (binds, connects) = match work.task(work.first_count()) {
+                Task::Pair(Cast { binds, connects, .. }) => (binds, connects),
+                Task::Visit(binds, _) => (binds.clone(), binds),
+                Task::Idle(_) => continue,
             };
             let parsed = [binds, connects].map(|words| {
                 let words = ["peer".to_owned(), "--addr=tcp://127.0.0.1:1".to_owned()].into_iter().chain(words);
                 Cli::try_parse_from(words).unwrap().work
             });
             let [bound, connected] = &parsed;
-            assert_eq!((bound.size, bound.parts, bound.sockets), (work.size, work.parts, 1), "{work}");
+            assert_eq!((&bound.sizes()[..], bound.sockets), (work.parts, 1), "{work}");
             assert_eq!((bound.senders(), bound.share()), (connected.senders(), connected.share()), "{work}");
         }
     }

@@ -4,6 +4,7 @@
 //! to the driver   listening   the socket that binds has bound
 //!                 connected   each receiving socket has had a message of each sender
 //!                 done        each message has been received
+//!                 stalled     no message has been received for a while, and some are missing
 //!                 failed      why, is on its standard error; it awaits the end
 //!                 {…}         the report, as JSON
 //! from it         go          warmed up: the clock starts
@@ -17,10 +18,11 @@ use std::io::{self, BufRead, Write};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use std::{process, thread};
 
 use crate::report::{self, Report};
-use crate::work::Work;
+use crate::work::{Role, Work};
 
 /// This process's state, shared by all its threads.
 #[derive(Debug, Clone)]
@@ -34,7 +36,8 @@ struct Shared {
     done: AtomicBool,
     connected: AtomicUsize,
     finished: AtomicUsize,
-    tallies: Vec<Tally>,
+    tallies: Vec<Arc<Tally>>,
+    receives: bool,
     expected: u64,
     sum: u64,
     clocks: Mutex<Clocks>,
@@ -71,7 +74,8 @@ impl Control {
             done: AtomicBool::new(false),
             connected: AtomicUsize::new(0),
             finished: AtomicUsize::new(0),
-            tallies: (0..work.sockets).map(|_| Tally::default()).collect(),
+            tallies: (0..work.sockets).map(|_| Arc::default()).collect(),
+            receives: matches!(work.role, Role::Pull | Role::Sub | Role::Ping),
             expected: work.expected(),
             sum: work.sum_of_numbers(),
             clocks: Mutex::default(),
@@ -85,7 +89,13 @@ impl Control {
         thread::spawn(move || {
             for line in io::stdin().lock().lines() {
                 match line.as_deref() {
-                    Ok("go") => control.start(),
+                    Ok("go") => {
+                        control.start();
+                        if control.shared.receives {
+                            let control = control.clone();
+                            thread::spawn(move || control.watch());
+                        }
+                    }
                     Ok("end") => {
                         let report = serde_json::to_string(&control.report()).unwrap_or_default();
                         say(&report);
@@ -144,15 +154,6 @@ impl Control {
         }
     }
 
-    /// Adds up what all sockets have received.
-    #[inline]
-    pub fn look_whether_done(&self) {
-        let received: u64 = self.shared.tallies.iter().map(|tally| tally.received.load(Relaxed)).sum();
-        if received >= self.shared.expected {
-            self.finish();
-        }
-    }
-
     /// Whether all sockets together have received everything.
     #[inline]
     pub fn is_done(&self) -> bool {
@@ -160,9 +161,8 @@ impl Control {
     }
 
     /// The counters of a socket.
-    #[inline]
-    pub fn tally(&self, socket: usize) -> &Tally {
-        &self.shared.tallies[socket]
+    pub(crate) fn tally(&self, socket: u16) -> Arc<Tally> {
+        Arc::clone(&self.shared.tallies[usize::from(socket)])
     }
 
     /// The account as it stands.
@@ -184,6 +184,29 @@ impl Control {
             foreign: total(|tally| &tally.foreign),
             complete: received == self.shared.expected && total(|tally| &tally.sum) == self.shared.sum,
             round_trip: clocks.round_trip,
+        }
+    }
+
+    /// Sees when several sockets have received everything together, which none of them knows, and when nothing comes any
+    /// more. It looks after half the time that is left at the pace so far, so that it sees the end soon and costs nothing
+    /// until then.
+    fn watch(&self) {
+        let start = Instant::now();
+        let mut last = (0, start);
+        while !self.is_done() {
+            // What a socket has counted before it counted a message is visible, too.
+            let received: u64 = self.shared.tallies.iter().map(|tally| tally.received.load(Acquire)).sum();
+            let missing = self.shared.expected.saturating_sub(received);
+            if missing == 0 {
+                return self.finish();
+            }
+            if received > last.0 {
+                last = (received, Instant::now());
+            } else if last.1.elapsed() > SILENCE {
+                return say("stalled");
+            }
+            let left = start.elapsed().as_secs_f64() * missing as f64 / received.max(1) as f64;
+            thread::sleep(Duration::from_secs_f64(left / 2.0).clamp(LOOK_AFTER, LOOK_WITHIN));
         }
     }
 
@@ -212,3 +235,13 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}");
     let _ = out.flush();
 }
+
+/// For how long nothing comes from a library that has lost messages. Longer than Linux waits between the second attempt and
+/// the third at a connection for which there was no room (4 s, after 1 s and 2 s), which is no loss.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Between looks at how much has been received, at least: a few thousandths of a short turn.
+const LOOK_AFTER: Duration = Duration::from_micros(200);
+
+/// And at most.
+const LOOK_WITHIN: Duration = Duration::from_millis(100);

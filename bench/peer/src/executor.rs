@@ -1,4 +1,8 @@
 //! What runs the loops of a process: threads for libraries that block, a tokio runtime for those that do not.
+//!
+//! On tokio's runtime of one thread each socket's loop is a task, for every library. As the runtime's main future it would
+//! cost each of them one more `epoll_wait` per wake, two for a round trip instead of one, for the main future's turn
+//! comes between two looks at the system's events; the rates differ by less than they vary.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -7,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{io, thread};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::library::Failure;
@@ -17,10 +21,11 @@ use crate::library::Failure;
 pub enum Executor {
     /// A thread for each socket. Futures must be ready at their first poll.
     Threads,
-    /// A task for each socket, all on the thread that entered this runtime; for one socket, the program's main task.
-    Tokio(Runtime),
-    /// As before, but in a set of local tasks in any case, for libraries that start such tasks.
-    Local(Runtime),
+    /// A task for each socket, all on the thread that entered this runtime.
+    CurrentThread(LocalRuntime),
+    /// A library's own tasks on worker threads. The loops are the program's main task, as in `#[tokio::main]`, for not
+    /// every library's futures may move between threads.
+    MultiThread(Runtime),
 }
 
 /// How a loop waits a moment.
@@ -35,35 +40,29 @@ pub(crate) enum Pause {
 impl Executor {
     /// Tokio's runtime of one thread.
     pub fn current_thread() -> io::Result<Self> {
-        Builder::new_current_thread().enable_all().build().map(Self::Tokio)
-    }
-
-    /// Tokio's runtime of one thread, with a set of local tasks.
-    pub fn local() -> io::Result<Self> {
-        Builder::new_current_thread().enable_all().build().map(Self::Local)
+        Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).map(Self::CurrentThread)
     }
 
     /// Tokio's runtime of as many worker threads as there are CPUs.
     pub fn multi_thread() -> io::Result<Self> {
-        Builder::new_multi_thread().enable_all().build().map(Self::Tokio)
+        Builder::new_multi_thread().enable_all().build().map(Self::MultiThread)
     }
 
     /// Calls `make` where it may start tasks, if there is a runtime.
     pub fn enter<T>(&self, make: impl FnOnce() -> T) -> T {
-        match self {
-            Self::Threads => make(),
-            Self::Tokio(runtime) | Self::Local(runtime) => {
-                let _entered = runtime.enter();
-                make()
-            }
-        }
+        let _entered = match self {
+            Self::Threads => None,
+            Self::CurrentThread(runtime) => Some(runtime.enter()),
+            Self::MultiThread(runtime) => Some(runtime.enter()),
+        };
+        make()
     }
 
     /// How loops on this executor wait.
     pub(crate) fn pause(&self) -> Pause {
         match self {
             Self::Threads => Pause::Blocking,
-            Self::Tokio(_) | Self::Local(_) => Pause::Timer,
+            Self::CurrentThread(_) | Self::MultiThread(_) => Pause::Timer,
         }
     }
 
@@ -83,21 +82,9 @@ impl Executor {
                 }
                 failure.recv().unwrap_or_else(|error| error.into())
             }
-            Self::Tokio(runtime) if sockets == 1 => failure_of(runtime.block_on(looped(0))),
-            Self::Tokio(runtime) | Self::Local(runtime) => LocalSet::new().block_on(runtime, async {
-                if sockets == 1 {
-                    return failure_of(looped(0).await);
-                }
-                let mut tasks = JoinSet::new();
-                for socket in 0..sockets {
-                    tasks.spawn_local(looped(socket));
-                }
-                match tasks.join_next().await {
-                    Some(Ok(end)) => failure_of(end),
-                    Some(Err(error)) => error.into(),
-                    None => "no socket".into(),
-                }
-            }),
+            Self::CurrentThread(runtime) => runtime.block_on(as_tasks(sockets, looped)),
+            Self::MultiThread(runtime) if sockets == 1 => failure_of(runtime.block_on(looped(0))),
+            Self::MultiThread(runtime) => LocalSet::new().block_on(runtime, as_tasks(sockets, looped)),
         }
     }
 }
@@ -109,6 +96,22 @@ impl Pause {
             Self::Blocking => thread::sleep(time),
             Self::Timer => tokio::time::sleep(time).await,
         }
+    }
+}
+
+/// The first failure of the loops, each of which is a task on this thread.
+async fn as_tasks<L>(sockets: u16, looped: impl Fn(u16) -> L) -> Failure
+where
+    L: Future<Output = Result<Infallible, Failure>> + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for socket in 0..sockets {
+        tasks.spawn_local(looped(socket));
+    }
+    match tasks.join_next().await {
+        Some(Ok(end)) => failure_of(end),
+        Some(Err(error)) => error.into(),
+        None => "no socket".into(),
     }
 }
 

@@ -26,7 +26,7 @@ use clap::Parser;
 pub use executor::Executor;
 pub use library::{Failure, Library, Listening, Receiver, Sender};
 pub use messages::Incoming;
-pub use work::Work;
+pub use work::{Sizes, Work};
 
 /// One way of using a library: most have one, some have several that are measured apart.
 #[derive(Debug, Clone, Copy)]

@@ -5,9 +5,10 @@
 //! length of its parts, and every 17th octet by octet: so checking is a small part of what is measured, and yet a library
 //! that mixes up octets is found out, for what it does wrong does not depend on a prime.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
-use crate::control::Control;
+use crate::control::{Control, Tally};
 use crate::work::{Role, Work};
 
 /// One sender's messages, made one after the other in the same place.
@@ -25,14 +26,15 @@ pub struct Incoming {
     template: Vec<Vec<u8>>,
     senders: Vec<Seen>,
     control: Control,
-    /// Of this process's sockets, which this is.
-    socket: usize,
+    /// What others see of the two counters below, which nobody else changes.
+    tally: Arc<Tally>,
     end: End,
     received: u64,
     sum: u64,
     /// The message under way.
     next_part: usize,
     number: u64,
+    sampled: bool,
     intact: bool,
 }
 
@@ -41,7 +43,7 @@ pub struct Incoming {
 enum End {
     /// After so many.
     After(u64),
-    /// When all sockets of this process have theirs together.
+    /// When all sockets of this process have theirs together; [`Control`] looks after it.
     Together,
     /// When its user says so.
     Never,
@@ -56,9 +58,9 @@ struct Seen {
 }
 
 impl Outgoing {
-    /// The messages of one sender, the first being 0.
-    pub fn new(work: &Work, sender: u16) -> Self {
-        Self { parts: template(work), sender: u64::from(sender) << NUMBER_BITS }
+    /// The messages of one sender, with parts of so many octets; the first has room for a number ([`Sizes`](crate::Sizes)).
+    pub fn new(sizes: &[u64], sender: u16) -> Self {
+        Self { parts: template(sizes), sender: u64::from(sender) << NUMBER_BITS }
     }
 
     /// From now on, the messages of another sender.
@@ -82,7 +84,7 @@ impl Outgoing {
 
 impl Incoming {
     /// For socket number `socket` of this process, which counts in `control`.
-    pub fn new(work: &Work, control: Control, socket: usize) -> Self {
+    pub fn new(work: &Work, control: Control, socket: u16) -> Self {
         let end = match work.role {
             Role::Ping | Role::Pong => End::Never,
             // Messages may be dealt out to several PULL in any shares.
@@ -90,15 +92,16 @@ impl Incoming {
             _ => End::After(work.expected() / u64::from(work.sockets)),
         };
         Self {
-            template: template(work),
+            template: template(&work.sizes()),
             senders: vec![Seen::default(); usize::try_from(work.senders()).unwrap_or(0)],
+            tally: control.tally(socket),
             control,
-            socket,
             end,
             received: 0,
             sum: 0,
             next_part: 0,
             number: 0,
+            sampled: false,
             intact: true,
         }
     }
@@ -142,11 +145,12 @@ impl Incoming {
                 return;
             };
             self.number = u64::from_be_bytes(*number);
+            self.sampled = self.number.is_multiple_of(SAMPLE);
             start = NUMBER;
         }
         self.next_part += 1;
         self.intact &= octets.len() == template.len();
-        if self.number.is_multiple_of(SAMPLE) {
+        if self.sampled {
             self.intact = self.intact && octets[start..] == template[start..];
         }
     }
@@ -159,7 +163,7 @@ impl Incoming {
         (self.next_part, self.intact) = (0, true);
         let seen = usize::try_from(sender).ok().and_then(|sender| self.senders.get_mut(sender));
         let Some(seen) = seen.filter(|_| intact) else {
-            self.control.tally(self.socket).foreign.fetch_add(1, Relaxed);
+            self.tally.foreign.fetch_add(1, Relaxed);
             return;
         };
         if number == WARM_UP {
@@ -169,20 +173,19 @@ impl Incoming {
             }
             return;
         }
-        let tally = self.control.tally(self.socket);
         if number < seen.next {
-            tally.out_of_order.fetch_add(1, Relaxed);
+            self.tally.out_of_order.fetch_add(1, Relaxed);
         } else {
             seen.next = number + 1;
         }
         self.received += 1;
         self.sum = self.sum.wrapping_add(number);
-        tally.received.store(self.received, Relaxed);
-        tally.sum.store(self.sum, Relaxed);
-        match self.end {
-            End::After(expected) if self.received == expected => self.control.socket_done(),
-            End::Together => self.control.look_whether_done(),
-            End::After(_) | End::Never => {}
+        self.tally.sum.store(self.sum, Relaxed);
+        self.tally.received.store(self.received, Release);
+        if let End::After(expected) = self.end
+            && self.received == expected
+        {
+            self.control.socket_done();
         }
     }
 
@@ -194,10 +197,10 @@ impl Incoming {
     }
 }
 
-fn template(work: &Work) -> Vec<Vec<u8>> {
+fn template(sizes: &[u64]) -> Vec<Vec<u8>> {
     // Part for part a little different, so that exchanged parts are seen.
-    let part = |part: u32| (0..work.size).map(|at| b'a' + ((at + u64::from(part)) % 26) as u8).collect();
-    (0..work.parts).map(part).collect()
+    let part = |(part, &size): (u64, &u64)| (0..size).map(|at| b'a' + ((at + part) % 26) as u8).collect();
+    (0..).zip(sizes).map(part).collect()
 }
 
 /// Octets of a number.
@@ -216,18 +219,19 @@ const SAMPLE: u64 = 17;
 mod tests {
     use super::*;
 
-    fn work(role: Role, size: u64, parts: u32, count: u64, peers: u16) -> Work {
+    fn work(role: Role, sizes: &str, count: u64, peers: u16) -> Work {
         let (addr, back) = (String::new(), String::new());
-        Work { role, addr, back, size, parts, count, sockets: 1, peers, reverse: false }
+        let size = sizes.parse().unwrap();
+        Work { role, addr, back, size, parts: 1, count, sockets: 1, peers, reverse: false }
     }
 
-    /// What a receiver reports of these messages of 20 octets in two parts, when 100 are due from two senders.
+    /// What a receiver reports of these messages of two parts of 20 octets, when 100 are due from two senders.
     fn report(messages: &[(u16, u64)], spoil: impl Fn(usize, &mut Vec<Vec<u8>>)) -> crate::report::Report {
-        let work = work(Role::Pull, 20, 2, 100, 2);
+        let work = work(Role::Pull, "20,20", 100, 2);
         let control = Control::new(&work);
         let mut incoming = Incoming::new(&work, control.clone(), 0);
         for (at, &(sender, number)) in messages.iter().enumerate() {
-            let mut parts = Outgoing::new(&work, sender).message(number).to_vec();
+            let mut parts = Outgoing::new(&work.sizes(), sender).message(number).to_vec();
             spoil(at, &mut parts);
             incoming.message(parts.iter().map(Vec::as_slice));
         }
@@ -269,10 +273,10 @@ mod tests {
 
     #[test]
     fn warm_ups_do_not_count() {
-        let work = work(Role::Pull, 8, 1, 10, 1);
+        let work = work(Role::Pull, "8", 10, 1);
         let control = Control::new(&work);
         let mut incoming = Incoming::new(&work, control.clone(), 0);
-        incoming.message([Outgoing::new(&work, 0).warm_up()[0].as_slice()]);
+        incoming.message([Outgoing::new(&work.sizes(), 0).warm_up()[0].as_slice()]);
         assert_eq!((control.report().received, control.report().foreign), (0, 0));
     }
 }

@@ -55,7 +55,7 @@ impl<L: Library> Stage<L> {
     }
 
     async fn send_all(&self, mut to: impl Sender, socket: u16) -> Result<Infallible, Failure> {
-        let mut outgoing = Outgoing::new(&self.work, socket);
+        let mut outgoing = Outgoing::new(&self.work.sizes(), socket);
         while !self.control.going() {
             to.send(outgoing.warm_up()).await?;
             to.flush().await?;
@@ -70,7 +70,7 @@ impl<L: Library> Stage<L> {
     }
 
     async fn receive_all(&self, mut from: impl Receiver, socket: u16) -> Result<Infallible, Failure> {
-        let mut incoming = Incoming::new(&self.work, self.control.clone(), socket.into());
+        let mut incoming = Incoming::new(&self.work, self.control.clone(), socket);
         while !incoming.complete() {
             from.recv(&mut incoming).await?;
         }
@@ -80,7 +80,7 @@ impl<L: Library> Stage<L> {
     async fn ping(&self) -> Result<Infallible, Failure> {
         let mut there = self.retried(async || self.library.push(&self.work.addr).await).await?;
         let mut back = self.library.pull_for(&self.work.back, 1, Listening::unheard()).await?;
-        let mut outgoing = Outgoing::new(&self.work, 0);
+        let mut outgoing = Outgoing::new(&self.work.sizes(), 0);
         let mut incoming = Incoming::new(&self.work, self.control.clone(), 0);
         while !self.control.going() {
             there.send(outgoing.warm_up()).await?;
@@ -107,7 +107,7 @@ impl<L: Library> Stage<L> {
     async fn pong(&self) -> Result<Infallible, Failure> {
         let mut from = self.library.pull_for(&self.work.addr, 1, self.listening()).await?;
         let mut to = self.retried(async || self.library.push(&self.work.back).await).await?;
-        let mut outgoing = Outgoing::new(&self.work, 0);
+        let mut outgoing = Outgoing::new(&self.work.sizes(), 0);
         let mut incoming = Incoming::new(&self.work, self.control.clone(), 0);
         loop {
             from.recv(&mut incoming).await?;
@@ -117,7 +117,7 @@ impl<L: Library> Stage<L> {
     }
 
     async fn churn(&self, socket: u16) -> Result<Infallible, Failure> {
-        let mut outgoing = Outgoing::new(&self.work, 0);
+        let mut outgoing = Outgoing::new(&self.work.sizes(), 0);
         while !self.control.going() {
             self.pause.wait(WARM_UP_EVERY).await;
         }

@@ -1,5 +1,8 @@
 //! The command line of a peer: the role it plays and the messages of the turn.
 
+use std::fmt;
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
 
 /// What one process of a turn has to do.
@@ -13,10 +16,10 @@ pub struct Work {
     /// Where they come back, for ping and pong
     #[arg(long, default_value = "")]
     pub back: String,
-    /// Octets of each part
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(8..=1 << 30))]
-    pub size: u64,
-    /// Parts of a message
+    /// Octets of each part: one figure for all, or one for each, as in 32,20,4
+    #[arg(long, default_value = "64")]
+    pub size: Sizes,
+    /// Parts of a message, if there is one size for all
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub parts: u32,
     /// Messages of the turn, all senders together; round trips for ping
@@ -32,6 +35,10 @@ pub struct Work {
     #[arg(long)]
     pub reverse: bool,
 }
+
+/// Octets of parts; the first has room for the message's number, eight octets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sizes(Vec<u64>);
 
 /// One side of a pair of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,6 +60,14 @@ pub enum Role {
 }
 
 impl Work {
+    /// Octets of each part of a message.
+    pub fn sizes(&self) -> Vec<u64> {
+        match self.size.0[..] {
+            [size] => vec![size; self.parts as usize],
+            _ => self.size.0.clone(),
+        }
+    }
+
     /// Sockets that send, in the whole turn.
     pub fn senders(&self) -> u64 {
         match self.role {
@@ -83,13 +98,30 @@ impl Work {
     }
 }
 
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes: Option<Vec<u64>> = text.split(',').map(|size| size.parse().ok()).collect();
+        let fits = |sizes: &Vec<u64>| sizes[0] >= 8 && sizes.len() <= 64 && sizes.iter().all(|&size| size <= 1 << 30);
+        sizes.filter(fits).map(Self).ok_or_else(|| "give up to 64 sizes, of which the first is at least 8".to_owned())
+    }
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes: Vec<_> = self.0.iter().map(u64::to_string).collect();
+        f.write_str(&sizes.join(","))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn work(role: Role, sockets: u16, peers: u16) -> Work {
         let (addr, back) = (String::new(), String::new());
-        Work { role, addr, back, size: 64, parts: 1, count: 1000, sockets, peers, reverse: false }
+        Work { role, addr, back, size: Sizes(vec![64]), parts: 1, count: 1000, sockets, peers, reverse: false }
     }
 
     #[test]
@@ -106,5 +138,14 @@ mod tests {
             let numbers = (0..share).sum::<u64>() * (expected / share);
             assert_eq!(receiver.sum_of_numbers(), numbers);
         }
+    }
+
+    #[test]
+    fn sizes_are_for_all_parts_or_for_each() {
+        let of = |text: &str, parts| Work { size: text.parse().unwrap(), parts, ..work(Role::Push, 1, 1) }.sizes();
+        assert_eq!(of("64", 3), [64, 64, 64]);
+        assert_eq!(of("32,20,4,256", 1), [32, 20, 4, 256]);
+        assert_eq!("32,20".parse::<Sizes>().unwrap().to_string(), "32,20");
+        assert!(["", "7", "8,", "8,-1", "8,99999999999"].iter().all(|text| text.parse::<Sizes>().is_err()));
     }
 }

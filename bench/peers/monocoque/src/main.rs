@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 }
 
 fn play(coalescing: bool, work: Work) -> Failure {
-    let executor = Executor::local();
+    let executor = Executor::current_thread();
     executor.map_or_else(Failure::from, |executor| peer::play(Monocoque { coalescing }, executor, work))
 }
 

@@ -150,12 +150,13 @@ mod tests {
 
     fn work(size: u64, parts: u32) -> Work {
         let (addr, back) = (String::new(), String::new());
+        let size = size.to_string().parse().unwrap();
         Work { role: Role::Pull, addr, back, size, parts, count: 40, sockets: 1, peers: 1, reverse: false }
     }
 
     fn encode(work: &Work) -> Vec<u8> {
         let (mut gather, mut stream) = (Gather::default(), Vec::new());
-        let mut outgoing = Outgoing::new(work, 0);
+        let mut outgoing = Outgoing::new(&work.sizes(), 0);
         for number in 0..work.count {
             let parts = outgoing.message(number);
             for (left, part) in (0..parts.len()).rev().zip(parts) {
