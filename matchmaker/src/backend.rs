@@ -3,6 +3,7 @@
 //! A backend knows which hosts serve a topic and nothing else; choosing among them is the exchanges'
 //! part. Futures are boxed so that a [`MatchMaker`](crate::MatchMaker) can hold any backend.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, ready};
@@ -67,14 +68,41 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync {
     /// All topics known, sorted: for tools and error texts, not for routing.
     fn topics(&self) -> Answer<'_, Vec<Topic>>;
 
+    /// All topics with their hosts: for tools. A backend that has them in bulk should give them so.
+    fn listing(&self) -> Answer<'_, Listing> {
+        Box::pin(async {
+            let mut listing = Listing::new();
+            for topic in self.topics().await? {
+                let members = self.members(&topic).await?;
+                listing.insert(topic, members);
+            }
+            Ok(listing)
+        })
+    }
+
     /// Announces that `host` serves `topic`. Does nothing unless the registry takes announcements.
+    ///
+    /// A backend whose announcements expire repeats them until they are taken back. One that fails
+    /// is kept and repeated as well, so that a service may start before its registry.
     fn register<'a>(&'a self, _topic: &'a Topic, _host: &'a Host) -> Answer<'a, ()> {
         Box::pin(ready(Ok(())))
     }
 
-    /// Takes back exactly what [`Backend::register`] announced (oslo-bugs B17).
+    /// Takes back exactly one [`Backend::register`] (oslo-bugs B17): what two listeners of a process
+    /// announced stands until both have taken it back.
     fn unregister<'a>(&'a self, _topic: &'a Topic, _host: &'a Host) -> Answer<'a, ()> {
         Box::pin(ready(Ok(())))
+    }
+
+    /// The announcements, by anybody, that have expired and are still listed: no lookup sees them.
+    fn expired(&self) -> Answer<'_, Vec<(Topic, Host)>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    /// Removes what is [`expired`](Backend::expired), unless it has come back to life meanwhile.
+    /// Returns what was removed.
+    fn expire(&self) -> Answer<'_, Vec<(Topic, Host)>> {
+        Box::pin(ready(Ok(Vec::new())))
     }
 
     /// Whether the answers are those of the registry as it is now.
@@ -85,6 +113,9 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync {
 
 /// What a [`Backend`] returns: a future that borrows its arguments.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'a>>;
+
+/// Topics and the hosts that serve them.
+pub type Listing = BTreeMap<Topic, Arc<[Member]>>;
 
 /// How far a backend's answers can be trusted.
 #[derive(Debug, Clone)]

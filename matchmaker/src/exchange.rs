@@ -178,9 +178,10 @@ fn destination(key: &Topic, member: &Member) -> Result<Destination, NameError> {
     Ok(Destination { topic: key.at(&member.name)?, host: member.address.clone() })
 }
 
-/// Most cursors kept; at one more all rotations start anew. Deployments have dozens of topics, so
-/// the mark only keeps a process that makes up topics from growing. Unmeasured.
-const MAX_CURSORS: usize = 4096;
+/// Most cursors kept, some 40 octets each; at one more all rotations start anew. The mark only keeps a
+/// process that makes up topics from growing: it is above the ten thousand topics of the largest
+/// deployment in mind.
+const MAX_CURSORS: usize = 16_384;
 
 #[cfg(test)]
 mod tests {

@@ -44,7 +44,10 @@ mod name;
 mod document;
 mod exchange;
 mod finding;
+mod secret;
+mod url;
 
+mod announced;
 mod backend;
 mod ring;
 
@@ -53,30 +56,59 @@ mod lookup;
 mod memory;
 mod ring_file;
 
+mod difference;
+mod ring_writer;
+mod reconcile;
+
 mod kind;
 mod lint;
 #[cfg(feature = "tokio")]
 mod ring_watch;
 
-use std::path::Path;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod backoff;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod cache;
+#[cfg(any(feature = "consul", feature = "redis"))]
+mod heartbeat;
+#[cfg(feature = "redis")]
+mod redis;
+
+#[cfg(feature = "consul")]
+mod consul;
+
+mod locator;
+#[cfg(feature = "oslo-config")]
+mod settings;
+
 use std::sync::Arc;
 
-use thiserror::Error;
-
-pub use crate::backend::{Answer, Backend, BackendError, Status};
+pub use crate::backend::{Answer, Backend, BackendError, Listing, Status};
+#[cfg(feature = "consul")]
+pub use crate::consul::{Consul, ConsulSettings, ConsulUrlError, Names, NamesError};
+pub use crate::difference::{Change, differences};
 pub use crate::document::{Fault, Leniency, ParseError};
 pub use crate::exchange::{Binding, Destination, Exchange, Member, RoundRobin, Start};
 pub use crate::finding::{Finding, Level, Rule};
 pub use crate::kind::{Kind, KindError};
 pub use crate::lint::{lint, lint_file};
 pub use crate::localhost::Localhost;
+pub use crate::locator::{Locator, LocatorError};
 pub use crate::lookup::{Absence, LookupError};
 pub use crate::memory::Memory;
 pub use crate::name::{Host, MAX_NAME, NameError, Named, Topic};
+pub use crate::reconcile::{Refusal, Rules, Wanted, reconcile};
+#[cfg(feature = "redis")]
+pub use crate::redis::{Redis, RedisSettings, RedisUrlError};
 pub use crate::ring::Ring;
 pub use crate::ring_file::{DEFAULT_RING_FILE, MAX_RING, POLL, RingError, RingFile};
 #[cfg(feature = "tokio")]
 pub use crate::ring_watch::RingWatch;
+pub use crate::ring_writer::{RingWriter, WriteError, ring_text};
+pub use crate::secret::Secret;
+#[cfg(feature = "oslo-config")]
+pub use crate::settings::{Remark, Settings, SettingsError, Warning};
+pub use crate::url::{Server, UrlError};
 
 /// An ordered list of bindings over a backend: the first that matches a key answers it, alone.
 ///
@@ -125,22 +157,27 @@ impl MatchMaker {
         Self { backend, bindings }
     }
 
-    /// The matchmaker that `rpc_zmq_matchmaker` names.
+    /// The usual matchmaker over the registry of a [`Locator`].
     ///
-    /// `node` is `rpc_zmq_host`; `ring` is `ringfile` of `[matchmaker_ring]`, read for a ring only.
+    /// `node` is the `rpc_zmq_host` of this machine. Where many processes share one list of hosts
+    /// that has no order of its own, each begins with another host.
     ///
     /// # Errors
     ///
-    /// [`BuildError`], so that nothing is found missing later (oslo-bugs B2).
-    pub fn from_name(name: &str, node: Host, ring: &Path) -> Result<Self, BuildError> {
-        match name.parse()? {
-            Kind::Localhost => Ok(Self::localhost(node)),
-            Kind::Ring => Ok(Self::new(Arc::new(RingFile::open(ring)?))),
-            Kind::Stub => Ok(Self::stub()),
+    /// There is no good ring, so that nothing is found missing later (oslo-bugs B2).
+    pub fn at(locator: &Locator, node: &Host) -> Result<Self, RingError> {
+        match locator {
+            Locator::Localhost => Ok(Self::localhost(node.clone())),
+            Locator::Stub => Ok(Self::stub()),
+            Locator::Ring(_) => Ok(Self::new(locator.open(node)?)),
+            #[allow(unreachable_patterns, reason = "there may be no other")]
+            _ => Ok(Self::starting(Start::Random, locator.open(node)?)),
         }
     }
 
     /// Where a message for `key` is to go: never nowhere, and one place unless `key` is a fanout.
+    ///
+    /// A key that names its host goes there even if the registry does not answer.
     ///
     /// Cancel safe: a turn is taken only when the answer is there.
     ///
@@ -155,7 +192,11 @@ impl MatchMaker {
         if let Some((_, exchange)) = bindings.find(|(binding, _)| binding.matches(key)) {
             asked = exchange.asks_for(key).map_err(unroutable)?;
             let members = match &asked {
-                Some(topic) => self.registered(topic).await?,
+                Some(topic) => match self.registered(topic).await {
+                    // It says where to go itself, and so the originals never ask.
+                    Err(_) if matches!(exchange, Exchange::Direct) => Arc::default(),
+                    members => members?,
+                },
                 None => Arc::default(),
             };
             destinations = exchange.route(key, &members).map_err(unroutable)?;
@@ -193,6 +234,39 @@ impl MatchMaker {
         self.answered(self.backend.topics().await)
     }
 
+    /// All topics with their hosts: for tools.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::Backend`].
+    pub async fn listing(&self) -> Result<Listing, LookupError> {
+        self.answered(self.backend.listing().await)
+    }
+
+    /// The announcements that have expired and are still listed. No lookup sees them.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::Backend`].
+    pub async fn expired(&self) -> Result<Vec<(Topic, Host)>, LookupError> {
+        self.answered(self.backend.expired().await)
+    }
+
+    /// Removes what has expired, and returns it.
+    ///
+    /// Not cancel safe: some of it may be removed.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::Backend`].
+    pub async fn expire(&self) -> Result<Vec<(Topic, Host)>, LookupError> {
+        self.answered(self.backend.expire().await)
+    }
+
     /// Announces that services on `host` listen for `topic`, where the backend takes announcements.
     ///
     /// Not cancel safe: a cancelled announcement may or may not be made.
@@ -215,6 +289,11 @@ impl MatchMaker {
         self.answered(self.backend.unregister(topic, host).await)
     }
 
+    /// The registry.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
     /// Whether the answers are up to date: a ring that no longer parses gives the last good ones.
     pub fn status(&self) -> Status {
         self.backend.status()
@@ -227,16 +306,4 @@ impl MatchMaker {
     fn answered<T>(&self, answer: Result<T, BackendError>) -> Result<T, LookupError> {
         answer.map_err(|source| LookupError::backend(&*self.backend, source))
     }
-}
-
-/// Why there is no matchmaker.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// Its name stands for none.
-    #[error(transparent)]
-    Kind(#[from] KindError),
-    /// Its ring is not to be had.
-    #[error(transparent)]
-    Ring(#[from] RingError),
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::announced::Announced;
 use crate::backend::{Answer, Backend};
 use crate::exchange::Member;
 use crate::name::{Host, Topic};
@@ -13,6 +14,7 @@ use crate::name::{Host, Topic};
 #[derive(Debug)]
 pub struct Memory {
     name: &'static str,
+    announced: Announced,
     topics: Mutex<BTreeMap<Topic, Arc<[Member]>>>,
 }
 
@@ -24,7 +26,7 @@ impl Memory {
 
     /// The same, under another name in errors.
     pub(crate) fn named(name: &'static str) -> Self {
-        Self { name, topics: Mutex::default() }
+        Self { name, announced: Announced::default(), topics: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Topic, Arc<[Member]>>> {
@@ -50,6 +52,7 @@ impl Backend for Memory {
     }
 
     fn register<'a>(&'a self, topic: &'a Topic, host: &'a Host) -> Answer<'a, ()> {
+        self.announced.add(topic, host);
         let mut topics = self.lock();
         let members = topics.entry(topic.clone()).or_default();
         if members.iter().all(|member| member.name != *host) {
@@ -60,8 +63,11 @@ impl Backend for Memory {
     }
 
     fn unregister<'a>(&'a self, topic: &'a Topic, host: &'a Host) -> Answer<'a, ()> {
+        let last = self.announced.remove(topic, host);
         let mut topics = self.lock();
-        if let Some(members) = topics.get_mut(topic) {
+        if let Some(members) = topics.get_mut(topic)
+            && last
+        {
             let staying = members.iter().filter(|member| member.name != *host);
             *members = staying.cloned().collect();
             if members.is_empty() {
@@ -87,7 +93,7 @@ mod tests {
         let memory = Memory::new();
         let topic: Topic = "compute".parse().unwrap();
         let [a, b] = ["a", "b"].map(|name| name.parse::<Host>().unwrap());
-        for host in [&a, &b, &a] {
+        for host in [&a, &b] {
             memory.register(&topic, host).await.unwrap();
         }
         let expected = [Member::from(a.clone()), Member::from(b.clone())];

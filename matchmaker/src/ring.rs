@@ -7,10 +7,10 @@
 //!
 //! Not done here: files and their changes (the ring file's), and what is legal but unwise (lint).
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::backend::Listing;
 use crate::document::{Document, Fault, ParseError, Text};
 use crate::exchange::Member;
 use crate::finding::{Finding, Rule};
@@ -28,7 +28,7 @@ use crate::name::{Host, NameError, Topic};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Ring {
-    topics: BTreeMap<Topic, Arc<[Member]>>,
+    topics: Listing,
     findings: Vec<Finding>,
 }
 
@@ -41,7 +41,7 @@ impl Ring {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let document = Document::read(text)?;
         let findings = leniencies(&document);
-        let mut topics = BTreeMap::new();
+        let mut topics = Listing::new();
         for entry in &document.entries {
             let topic: Topic = named(text, &entry.topic)?;
             let hosts = entry.hosts.iter();
@@ -54,6 +54,11 @@ impl Ring {
     /// The hosts of exactly this topic; none if the ring does not have it.
     pub fn members(&self, topic: &Topic) -> Arc<[Member]> {
         self.topics.get(topic).cloned().unwrap_or_default()
+    }
+
+    /// All topics with their hosts.
+    pub fn listing(&self) -> &Listing {
+        &self.topics
     }
 
     /// All topics, sorted.
@@ -94,6 +99,8 @@ fn named<N: FromStr<Err = NameError>>(text: &str, name: &Text) -> Result<N, Pars
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::collection::vec;
     use proptest::prelude::*;
     use serde_json::Value;

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
-use crate::backend::{Answer, Backend, Status};
+use crate::backend::{Answer, Backend, Listing, Status};
 use crate::document::ParseError;
 use crate::exchange::Member;
 use crate::name::Topic;
@@ -65,7 +65,7 @@ impl RingFile {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RingError> {
         let path = path.into();
         let seen = Stamp::of(&path);
-        let ring = load(&path)?;
+        let ring = Self::load(&path)?;
         warn_of(&path, &ring);
         Ok(Self {
             current: Mutex::new(Current { ring: Arc::new(ring), status: Status::Current }),
@@ -84,6 +84,15 @@ impl RingFile {
     pub fn ring(&self) -> Arc<Ring> {
         self.poll_if_due();
         self.current().ring.clone()
+    }
+
+    /// Reads a ring once, for those who do not go on using the file.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`] if there is no good ring.
+    pub fn load(path: &Path) -> Result<Ring, RingError> {
+        Ring::parse(&read(path)?).map_err(|error| RingError::Parse { path: path.into(), error })
     }
 
     /// Looks at the file now, unless somebody is just doing that: for a signal handler, or a thread
@@ -119,7 +128,7 @@ impl RingFile {
         if stamp.is_none() || stamp != poll.seen {
             // Looked at before it is read, so that a change in between shows at the next look.
             poll.seen = stamp;
-            match load(&self.path) {
+            match Self::load(&self.path) {
                 Ok(ring) => self.accept(ring),
                 Err(error) => {
                     if matches!(error, RingError::Read { .. }) {
@@ -174,6 +183,10 @@ impl Backend for RingFile {
     fn topics(&self) -> Answer<'_, Vec<Topic>> {
         let topics = self.ring().topics().cloned().collect();
         Box::pin(ready(Ok(topics)))
+    }
+
+    fn listing(&self) -> Answer<'_, Listing> {
+        Box::pin(ready(Ok(self.ring().listing().clone())))
     }
 
     fn status(&self) -> Status {
@@ -281,10 +294,6 @@ pub(crate) fn read(path: &Path) -> Result<String, RingError> {
         let lines = error.as_bytes()[..good].iter();
         RingError::NotUtf8 { path: path.into(), line: 1 + lines.filter(|&&octet| octet == b'\n').count() }
     })
-}
-
-fn load(path: &Path) -> Result<Ring, RingError> {
-    Ring::parse(&read(path)?).map_err(|error| RingError::Parse { path: path.into(), error })
 }
 
 fn warn_of(path: &Path, ring: &Ring) {

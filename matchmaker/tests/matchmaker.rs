@@ -5,10 +5,9 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
-use matchmaker::{Backend, Binding, BuildError, Exchange, Host, LookupError, MatchMaker, Memory, Start, Topic};
+use matchmaker::{Backend, Binding, Exchange, Host, Locator, LookupError, MatchMaker, Memory, RingError, Start, Topic};
 
 fn topic(text: &str) -> Topic {
     text.parse().unwrap()
@@ -116,19 +115,29 @@ async fn a_lookup_without_an_answer_names_the_next_step() {
     }
 }
 
+/// What two listeners announced stands until both have taken it back.
+#[tokio::test]
+async fn b17_an_announcement_stands_as_long_as_anybody_who_made_it() {
+    let registry = registry(&[("compute", "h1"), ("compute", "h1")]).await;
+    let matchmaker = MatchMaker::new(registry);
+    matchmaker.unregister(&topic("compute"), &host("h1")).await.unwrap();
+    assert_eq!(hosts(&matchmaker, "compute").await, ["h1"]);
+    matchmaker.unregister(&topic("compute"), &host("h1")).await.unwrap();
+    assert!(matchmaker.resolve(&topic("compute")).await.is_err());
+}
+
 /// B2: what is missing is told at construction. The names themselves are tested beside them.
 #[test]
-fn a_matchmaker_by_name_is_built_or_says_why_not() {
+fn a_matchmaker_by_text_is_built_or_says_why_not() {
     let dir = tempfile::tempdir().unwrap();
     let ring = dir.path().join("ring.json");
-    let build = |name: &str, ring: &Path| MatchMaker::from_name(name, host("node1"), ring);
+    let at = |text: &str| MatchMaker::at(&text.parse::<Locator>().unwrap(), &host("node1"));
 
-    for name in ["local", "localhost", "stub"] {
-        build(name, &ring).unwrap();
+    for text in ["local", "localhost", "stub"] {
+        at(text).unwrap();
     }
-    assert!(matches!(build("redis", &ring), Err(BuildError::Kind(_))));
-    assert!(matches!(build("ring", &ring), Err(BuildError::Ring(_))));
+    let text = format!("ring:{}", ring.display());
+    assert!(matches!(at(&text), Err(RingError::Read { .. })));
     fs::write(&ring, "{}").unwrap();
-    build("ring", &ring).unwrap();
-    build("oslo.messaging._drivers.matchmaker_ring.MatchMakerRing", &ring).unwrap();
+    at(&text).unwrap();
 }
