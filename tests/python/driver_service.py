@@ -61,13 +61,14 @@ def main():
     parser.add_argument('--config-file', required=True)
     parser.add_argument('--name', required=True, help='what this process calls itself')
     parser.add_argument('--topic', required=True)
+    parser.add_argument('--server', help='what it listens as; by default the name of the host')
     parser.add_argument('--notifications', choices=['listen', 'raw'], help='read them by the listener or as frames')
     parser.add_argument('--notification-topic', default='notifications')
     args = parser.parse_args()
 
     driver = transport(args.config_file)
     # the driver registers the option, so it can be read from here on only
-    target = messaging.Target(topic=args.topic, server=cfg.CONF.rpc_zmq_host)
+    target = messaging.Target(topic=args.topic, server=args.server or cfg.CONF.rpc_zmq_host)
     server = messaging.get_rpc_server(driver, target, [Endpoint(args.name)], executor='eventlet')
     server.start()
     if args.notifications == 'listen':

@@ -86,6 +86,17 @@ impl Service {
     ) -> Result<Self, DriverError> {
         let mut command = command(host, "driver_service.py", topics)?;
         command.args(["--name", name]);
+        Self::begin(command, name, host, notifications)
+    }
+
+    /// The same, for a service that listens as another server than the host's name.
+    pub fn start_as(server: &str, host: &Host, name: &str, topics: Topics<'_>) -> Result<Self, DriverError> {
+        let mut command = command(host, "driver_service.py", topics)?;
+        command.args(["--name", name, "--server", server]);
+        Self::begin(command, name, host, Notifications::Leave)
+    }
+
+    fn begin(mut command: Command, name: &str, host: &Host, notifications: Notifications) -> Result<Self, DriverError> {
         match notifications {
             Notifications::Read if host.release().can_listen_to_notifications() => {
                 command.args(["--notifications", "listen"]);
@@ -98,6 +109,11 @@ impl Service {
         let mut program = Program::start(&format!("service {name}"), &mut command)?;
         expect(&mut program, &json!({ "ready": name }))?;
         Ok(Self(program))
+    }
+
+    /// Ends it at once: the driver's own end may take for ever (B38).
+    pub fn kill(&mut self) -> Result<(), DriverError> {
+        Ok(self.0.kill()?)
     }
 
     /// The next thing it received that is not a call: see the script for the shapes.

@@ -5,18 +5,21 @@
 //! [`python`] (the environments of `cargo xtask test`), and on top of these the original oslo.messaging: [`oslo`] (its
 //! releases, a host and its configuration) and [`driver`] (its services and clients). For the tests of the receiver:
 //! [`wire`] (a peer that sees octets), [`report`] (a receiver's counters), [`site`] (a receiver), [`nobody`] (an ordinary
-//! user to run it) and [`traffic`] (libzmq around it).
+//! user to run it) and [`traffic`] (libzmq around it). For the tests of the matchmaker: [`redis`] and [`consul`]
+//! (the servers).
 //!
 //! What always holds: every wait has a deadline, a child is ended by its own process id when its owner is dropped, a
 //! missing peer is an error that says how to get it, and nothing leaves the loopback interface.
 
 pub mod binary;
+pub mod consul;
 pub mod driver;
 pub mod loopback;
 pub mod nobody;
 pub mod oslo;
 pub mod program;
 pub mod python;
+pub mod redis;
 pub mod report;
 pub mod site;
 pub mod traffic;

@@ -32,6 +32,8 @@ pub enum Matchmaker<'a> {
     Local,
     /// This topic is on these hosts.
     Ring(&'a str, &'a [&'a str]),
+    /// A Redis on this port of 127.0.0.1 knows, as long as the services' hearts beat: every second, for three.
+    Redis(u16),
 }
 
 /// One host. Its directory goes when it is dropped.
@@ -79,8 +81,10 @@ impl Release {
         match (self, matchmaker) {
             (Self::Juno, Matchmaker::Local) => "oslo.messaging._drivers.matchmaker.MatchMakerLocalhost",
             (Self::Juno, Matchmaker::Ring(..)) => "oslo.messaging._drivers.matchmaker_ring.MatchMakerRing",
+            (Self::Juno, Matchmaker::Redis(_)) => "oslo.messaging._drivers.matchmaker_redis.MatchMakerRedis",
             (_, Matchmaker::Local) => "local",
             (_, Matchmaker::Ring(..)) => "ring",
+            (_, Matchmaker::Redis(_)) => "redis",
         }
     }
 }
@@ -94,7 +98,7 @@ impl Host {
         Self::new(release, "localhost", "*", Ipv4Addr::LOCALHOST, port, Matchmaker::Local)
     }
 
-    /// A host named by its own loopback address, with a ring file.
+    /// A host named by its own loopback address, with a ring file or a Redis.
     pub fn on_ring(
         release: Release,
         address: Ipv4Addr,
@@ -133,6 +137,10 @@ impl Host {
             let ring = host.directory.path().join("ring.json");
             std::fs::write(&ring, serde_json::json!({ topic: hosts }).to_string()).map_err(failed)?;
             let _ = writeln!(config, "[matchmaker_ring]\nringfile = {}", ring.display());
+        }
+        if let Matchmaker::Redis(port) = matchmaker {
+            config += "matchmaker_heartbeat_freq = 1\nmatchmaker_heartbeat_ttl = 3\n";
+            let _ = writeln!(config, "[matchmaker_redis]\nhost = 127.0.0.1\nport = {port}");
         }
         std::fs::write(host.config_file(), config).map_err(failed)?;
         Ok(host)

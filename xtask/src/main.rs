@@ -1,7 +1,7 @@
 //! The one door for developers: `cargo xtask COMMAND`.
 //!
 //! Reading order: `command` (run a program, name it in the error), `workspace` (where things are), then what `test`
-//! needs installed (`package`, `python`, `environment`), then one file per subcommand, with `elf` under `dist` and
+//! needs installed (`package`, `python`, `environment`, `consul`), then one file per subcommand, with `elf` under `dist` and
 //! `tree` and `msrv` under `lint`.
 //!
 //! It builds, checks and installs; it holds no test of the project's own.
@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod command;
+mod consul;
 mod dist;
 mod elf;
 mod environment;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::command::{CommandError, line_of};
+use crate::consul::{self, ConsulError};
 use crate::environment::{self, EnvironmentError};
 use crate::package::{self, PackageError};
 use crate::workspace;
@@ -18,18 +19,21 @@ pub(crate) enum TestError {
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
     #[error(transparent)]
+    Consul(#[from] ConsulError),
+    #[error(transparent)]
     Cargo(#[from] CommandError),
 }
 
 /// Installs unless told not to, then runs `cargo test` with `arguments`, all tests even if some fail.
 pub(crate) fn run(no_install: bool, arguments: &[OsString]) -> Result<(), TestError> {
     if no_install {
-        for lack in package::lacking().into_iter().chain(environment::lacking()?) {
+        for lack in package::lacking().into_iter().chain(environment::lacking()?).chain(consul::lacking()) {
             println!("lacking: {lack}; the tests that need it will fail");
         }
     } else {
         package::install()?;
         environment::install()?;
+        consul::install()?;
         println!("installed: all that the tests need");
     }
 

@@ -1,0 +1,175 @@
+//! Bugs of the original driver that need a receiver to be seen, each by its number in `docs/oslo-bugs.md`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use oslo_rpc::{CallError, Client, Context, Endpoint, RemoteError, Server, Target};
+use tests::binary;
+use tests::program::Program;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::site::{Echo, Site, named, until};
+
+#[tokio::test]
+async fn b01_each_backend_of_a_host_gets_its_own() -> anyhow::Result<()> {
+    let site = Site::new("rpc_zmq_host = 127.0.0.1")?;
+    let _receiver = site.receiver().await?;
+    let mut servers = Vec::new();
+    for backend in ["127.0.0.1@a", "127.0.0.1@b"] {
+        let server = Server::builder("cinder-volume").server(backend).endpoint(named(backend));
+        servers.push(server.start(&site.transport().await?).await?);
+    }
+    let client = Client::new(&site.transport().await?);
+    for backend in ["127.0.0.1@a", "127.0.0.1@b"] {
+        let target = Target::topic("cinder-volume").server(backend);
+        for _ in 0..100 {
+            let name: String = client.call(&target, "name", &()).await?;
+            ensure!(name == backend, "a call to {backend} went to {name}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn b04_a_topic_of_200_octets_works_in_a_directory_of_60() -> anyhow::Result<()> {
+    let base = tempfile::tempdir()?.path().as_os_str().len() + 1;
+    let site = Site::in_dir(&"d".repeat(60_usize.saturating_sub(base)), "rpc_zmq_host = localhost")?;
+    ensure!(site.ipc_dir().as_os_str().len() == 60, "{} has another length", site.ipc_dir().display());
+    let _receiver = site.receiver().await?;
+    let topic = "t".repeat(200);
+    let noted = Arc::new(AtomicUsize::new(0));
+    let counter = noted.clone();
+    let endpoint = named("long").method("note", move |_: Context, (): ()| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, RemoteError>(()) }
+    });
+    let _server = Server::builder(topic.as_str()).endpoint(endpoint).start(&site.transport().await?).await?;
+    let client = Client::new(&site.transport().await?);
+    let target = Target::topic(topic);
+    ensure!(client.call::<String>(&target, "name", &()).await? == "long");
+    client.cast(&target, "note", &()).await?;
+    until("the cast", || noted.load(Ordering::Relaxed) == 1).await?;
+    client.fanout(&target, "note", &()).await?;
+    until("the fanout", || noted.load(Ordering::Relaxed) == 2).await
+}
+
+#[tokio::test]
+async fn b30_the_default_configuration_delivers() -> anyhow::Result<()> {
+    // Nothing but a port and a directory of the test's own.
+    let site = Site::new("")?;
+    let _receiver = site.receiver().await?;
+    let _server = Server::builder("compute").endpoint(named("default")).start(&site.transport().await?).await?;
+    let client = Client::new(&site.transport().await?).with_timeout(Duration::from_secs(10));
+    ensure!(client.call::<String>(&Target::topic("compute"), "name", &()).await? == "default");
+    Ok(())
+}
+
+#[tokio::test]
+async fn b35_servers_of_a_topic_share_its_calls() -> anyhow::Result<()> {
+    let site = Site::new("rpc_zmq_host = localhost")?;
+    let _receiver = site.receiver().await?;
+    let mut servers = Vec::new();
+    let transports = [site.transport().await?, site.transport().await?, site.transport().await?];
+    for (transport, name) in transports.iter().zip(["0", "1", "2"]) {
+        servers.push(Server::builder("compute").endpoint(named(name)).start(transport).await?);
+    }
+    let client = Client::new(&site.transport().await?);
+    let target = Target::topic("compute");
+    let mut counts = [0; 3];
+    // The first call makes the socket; the servers connect within a tenth of a second.
+    client.call::<String>(&target, "name", &()).await?;
+    sleep(Duration::from_millis(300)).await;
+    for _ in 0..300 {
+        let name: String = client.call(&target, "name", &()).await?;
+        counts[name.parse::<usize>()?] += 1;
+    }
+    ensure!(counts.iter().all(|count| (60..=140).contains(count)), "{counts:?}");
+    Ok(())
+}
+
+/// 100,000 calls where the build is as fast as what is shipped, a tenth of it else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b39_no_call_of_many_times_out() -> anyhow::Result<()> {
+    let site = Site::new("rpc_zmq_host = localhost")?;
+    let receiver = site.receiver().await?;
+    let endpoint = Endpoint::new().method("nothing", async |_: Context, (): ()| Ok::<_, RemoteError>(()));
+    let server_transport = site.transport().await?;
+    let server = Server::builder("compute").endpoint(endpoint).start(&server_transport).await?;
+    let transport = site.transport().await?;
+    let client = Client::new(&transport);
+    let calls = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+    let mut callers = JoinSet::new();
+    for _ in 0..64 {
+        let client = client.clone();
+        callers.spawn(async move {
+            let target = Target::topic("compute");
+            for _ in 0..calls / 64 {
+                client.call::<()>(&target, "nothing", &()).await?;
+            }
+            Ok::<_, CallError>(())
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller??;
+    }
+    ensure!(transport.dropped().is_empty(), "{:?}", transport.dropped());
+    ensure!(transport.unsent() == 0, "{} messages are left", transport.unsent());
+    ensure!(server_transport.dropped().is_empty(), "{:?}", server_transport.dropped());
+    let stopped = server.stop(Duration::from_secs(5)).await;
+    ensure!(stopped.aborted == 0, "{stopped:?}");
+    receiver.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_is_killed_costs_the_calls_in_it_and_no_others() -> anyhow::Result<()> {
+    let site = Site::new("rpc_zmq_host = localhost")?;
+    let executable = binary::receiver()?;
+    let start = || -> anyhow::Result<Program> {
+        let mut command = std::process::Command::new(&executable);
+        command.arg("--config-file").arg(site.config_file());
+        let mut program = Program::start("receiver", &mut command)?;
+        program.wait_until_listening(site.address(), Duration::from_secs(15))?;
+        Ok(program)
+    };
+    let mut receiver = start()?;
+    let _server = Server::builder("compute").endpoint(named("x")).start(&site.transport().await?).await?;
+    let client = Client::new(&site.transport().await?).with_timeout(Duration::from_secs(2));
+    let mut callers = JoinSet::new();
+    for number in 0..16 {
+        let client = client.clone();
+        callers.spawn(async move {
+            let target = Target::topic("compute");
+            let (mut finished, mut lost) = (0, 0);
+            let end = Instant::now() + Duration::from_secs(3);
+            while Instant::now() < end {
+                let echo = Echo { value: number.into() };
+                match client.call::<i32>(&target, "echo", &echo).await {
+                    Ok(echoed) if echoed == number => finished += 1,
+                    Ok(other) => panic!("{number} came back as {other}"),
+                    Err(CallError::TimedOut(_)) => lost += 1,
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            (finished, lost)
+        });
+    }
+    sleep(Duration::from_millis(500)).await;
+    receiver.kill()?;
+    let _receiver = start()?;
+    let begun = Instant::now();
+    let again = Client::new(&site.transport().await?).with_timeout(Duration::from_secs(5));
+    ensure!(again.call::<String>(&Target::topic("compute"), "name", &()).await? == "x");
+    ensure!(begun.elapsed() < Duration::from_secs(1), "it took {:?} until calls worked again", begun.elapsed());
+    let (mut finished, mut lost) = (0, 0);
+    while let Some(counts) = callers.join_next().await {
+        let counts: (u32, u32) = counts?;
+        (finished, lost) = (finished + counts.0, lost + counts.1);
+    }
+    // At most those that were on their way are lost, one of each caller.
+    ensure!(finished > 100 && lost <= 16, "{finished} finished, {lost} lost");
+    Ok(())
+}

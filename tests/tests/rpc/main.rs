@@ -1,0 +1,8 @@
+//! `oslo-rpc` with receivers: among ourselves, and with the original driver on the other side.
+
+mod bugs;
+mod interop;
+mod peers;
+mod site;
+mod table;
+mod zrpc;
