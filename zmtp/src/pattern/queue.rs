@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::budget::Budget;
-use crate::proto::Run;
+use crate::proto::{Payload, Run};
 
 /// A high-water mark: what a queue holds before it is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,10 +108,42 @@ impl Queue {
         taken
     }
 
+    /// Takes one message, or gives it back when it finds no room.
+    #[inline]
+    pub fn put<P: Payload>(&mut self, payload: P) -> Result<(), P> {
+        let octets = payload.octets();
+        if !self.has_room(octets) {
+            return Err(payload);
+        }
+        if octets < GATHERED || P::BORROWED && octets <= SEGMENT {
+            payload.encode(self.gather(1, octets));
+        } else {
+            self.append(payload.into_message().into());
+        }
+        Ok(())
+    }
+
+    /// Whether a message is small enough to be copied into each queue that takes it.
+    #[inline]
+    pub fn gathers<P: Payload>(payload: &P) -> bool {
+        payload.octets() < GATHERED
+    }
+
+    /// Takes a copy of a message that this [gathers](Self::gathers); `false` when it finds no room.
+    #[inline]
+    pub fn put_copy<P: Payload>(&mut self, payload: &P) -> bool {
+        let octets = payload.octets();
+        let fits = self.has_room(octets);
+        if fits {
+            payload.encode(self.gather(1, octets));
+        }
+        fits
+    }
+
     /// Puts messages back in front, in order, whatever the mark: they were in here before.
     pub fn put_back(&mut self, runs: VecDeque<Run>) {
         for run in runs.into_iter().rev().filter(|run| !run.is_empty()) {
-            self.count_in(&run);
+            self.count_in(run.messages(), run.octets());
             self.runs.push_front(run);
         }
     }
@@ -160,29 +192,35 @@ impl Queue {
         if run.is_empty() {
             return;
         }
-        let len = self.count_in(&run);
-        if len >= GATHERED {
+        let octets = run.octets();
+        if octets >= GATHERED {
+            self.count_in(run.messages(), octets);
             self.seal();
             self.runs.push_back(run);
             return;
         }
-        if self.gathered.len() + len > SEGMENT {
-            self.seal();
-        }
-        for chunk in run.chunks() {
-            self.gathered.extend_from_slice(chunk);
-        }
-        self.gathered_messages += run.messages();
+        let gathered = self.gather(run.messages(), octets);
+        run.chunks().for_each(|chunk| gathered.extend_from_slice(chunk));
     }
 
-    fn count_in(&mut self, run: &Run) -> usize {
-        let len = run.octets();
-        self.messages += run.messages();
-        self.octets += len;
-        if let Some(budget) = &self.budget {
-            budget.take(len);
+    /// Room for messages that the caller appends.
+    #[inline]
+    fn gather(&mut self, messages: usize, octets: usize) -> &mut BytesMut {
+        self.count_in(messages, octets);
+        if self.gathered.len() + octets > SEGMENT {
+            self.seal();
         }
-        len
+        self.gathered_messages += messages;
+        &mut self.gathered
+    }
+
+    #[inline]
+    fn count_in(&mut self, messages: usize, octets: usize) {
+        self.messages += messages;
+        self.octets += octets;
+        if let Some(budget) = &self.budget {
+            budget.take(octets);
+        }
     }
 
     /// Ends the gathering of what is gathered so far.

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use super::{core::Socket, roster::Roster, stats::Stats};
 use crate::{
     pattern::{Outflow, PeerId},
-    proto::{Connection, PeerInfo, ProtocolError, Run, SocketType},
+    proto::{Connection, Payload, PeerInfo, ProtocolError, Run, SocketType},
     session::{Feed, Port},
 };
 
@@ -39,6 +39,18 @@ pub(crate) struct Outbound<P> {
 struct State<P> {
     pattern: P,
     roster: Roster,
+    /// Octets that were queued since a connection last took some.
+    ahead: usize,
+}
+
+/// A message that was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused<M> {
+    /// No room.
+    Full(M),
+    /// There is room, but the sender should let the connections write first.
+    Ahead(M),
+    Closed(M),
 }
 
 /// What became of [`Outbound::push`].
@@ -53,11 +65,30 @@ pub(crate) enum Pushed {
 impl<P: Outflow> Outbound<P> {
     pub(crate) fn new(pattern: P) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { pattern, roster: Roster::default() }),
+            state: Mutex::new(State { pattern, roster: Roster::default(), ahead: 0 }),
             room: Notify::new(),
             held: Notify::new(),
             written: AtomicU64::new(0),
         })
+    }
+
+    /// Takes one message, or gives it back. A `patient` sender is told when it is far ahead of the connections.
+    #[inline]
+    pub(crate) fn put<M: Payload>(&self, payload: M, patient: bool) -> Result<(), Refused<M>> {
+        let mut state = self.lock();
+        if state.roster.is_closed() {
+            return Err(Refused::Closed(payload));
+        }
+        if patient {
+            if state.ahead >= AHEAD {
+                state.ahead = 0;
+                return Err(Refused::Ahead(payload));
+            }
+            state.ahead += payload.octets();
+        }
+        state.pattern.put(payload, Instant::now).map_err(Refused::Full)?;
+        self.wake(state);
+        Ok(())
     }
 
     /// Takes what finds room, from the front of `run`.
@@ -111,8 +142,9 @@ impl<P: Outflow> Outbound<P> {
     }
 
     /// Frees the lock, then wakes the tasks for which the pattern has something new.
+    #[inline]
     fn wake(&self, mut state: MutexGuard<'_, State<P>>) {
-        let State { pattern, roster } = &mut *state;
+        let State { pattern, roster, .. } = &mut *state;
         let mut first = None;
         let mut others = Vec::new();
         while let Some(id) = pattern.take_awakened() {
@@ -211,6 +243,7 @@ impl<P: Outflow> Port for OutPort<P> {
             state.roster.register(self.id, cx);
             return Poll::Pending;
         }
+        state.ahead = 0;
         self.outbound.wake(state);
         self.outbound.room.notify_waiters();
         self.batch.drain(..).for_each(|run| connection.send(run));
@@ -250,3 +283,6 @@ impl<P: Outflow> Drop for OutPort<P> {
 
 /// What one peer's task takes at a time, about: four full pages. More would only take memory out of the mark's sight.
 const WRITE: usize = 256 << 10;
+/// What a sender in a loop puts into queues before it lets their connections write: one segment of a queue. On a runtime of
+/// one thread nobody else would write until a mark is reached, and by then the first octets have left the CPU's cache.
+const AHEAD: usize = 64 << 10;

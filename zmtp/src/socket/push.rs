@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::task::yield_now;
+
 use super::{
     core::{BindError, CloseReport, ConnectError, Core},
     monitor::Monitor,
     options::Options,
-    outbound::{Outbound, Pushed},
+    outbound::{Outbound, Pushed, Refused},
     stats::Stats,
 };
 use crate::{
     pattern::LoadBalancer,
-    proto::{Message, Run},
+    proto::{Message, Payload, Run},
     transport::Endpoint,
 };
 
@@ -86,24 +88,48 @@ impl Push {
 
     /// Sends a message to the next peer in turn, waiting while none has room.
     ///
+    /// A sender in a loop lets the connections write now and then, so that they keep up.
+    ///
     /// Cancel-safe in that the message is either taken or not; one that was not is dropped with the future.
     ///
     /// # Errors
     /// [`SendError::Closed`], with the message.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let mut run = Run::from(message.into());
-        match self.outbound.push(&mut run) {
-            Pushed::All => return Ok(()),
-            Pushed::Closed => return Err(closed(run)),
-            Pushed::Full => {}
+    #[inline]
+    pub async fn send(&self, payload: impl Payload) -> Result<(), SendError> {
+        match self.outbound.put(payload, true) {
+            Ok(()) => Ok(()),
+            Err(refused) => self.send_later(refused).await,
         }
+    }
+
+    async fn send_later<P: Payload>(&self, mut refused: Refused<P>) -> Result<(), SendError> {
         loop {
             let mut room = std::pin::pin!(self.outbound.room().notified());
-            room.as_mut().enable();
-            match self.outbound.push(&mut run) {
-                Pushed::All => return Ok(()),
-                Pushed::Closed => return Err(closed(run)),
-                Pushed::Full => room.await,
+            let payload = match refused {
+                Refused::Closed(payload) => return Err(SendError::Closed(payload.into_message())),
+                Refused::Ahead(payload) => {
+                    yield_now().await;
+                    payload
+                }
+                Refused::Full(payload) => {
+                    // What became free since then wakes nobody, so it has to be looked for.
+                    room.as_mut().enable();
+                    match self.outbound.put(payload, false) {
+                        Err(Refused::Full(payload)) => {
+                            room.await;
+                            payload
+                        }
+                        Err(closed) => {
+                            refused = closed;
+                            continue;
+                        }
+                        Ok(()) => return Ok(()),
+                    }
+                }
+            };
+            match self.outbound.put(payload, false) {
+                Ok(()) => return Ok(()),
+                Err(still) => refused = still,
             }
         }
     }
@@ -112,10 +138,10 @@ impl Push {
     ///
     /// # Errors
     /// [`SendError`], with the message.
-    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.try_send_run(message.into().into()).map_err(|error| match error {
-            SendError::Full(run) => SendError::Full(first(run)),
-            SendError::Closed(run) => closed(run),
+    pub fn try_send(&self, payload: impl Payload) -> Result<(), SendError> {
+        self.outbound.put(payload, false).map_err(|refused| match refused {
+            Refused::Full(payload) | Refused::Ahead(payload) => SendError::Full(payload.into_message()),
+            Refused::Closed(payload) => SendError::Closed(payload.into_message()),
         })
     }
 
@@ -154,13 +180,4 @@ impl Push {
     pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
     }
-}
-
-fn closed(run: Run) -> SendError {
-    SendError::Closed(first(run))
-}
-
-/// The message of a run that was made of one.
-fn first(mut run: Run) -> Message {
-    run.pop().unwrap_or_else(|| Message::from(""))
 }
