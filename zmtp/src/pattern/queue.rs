@@ -20,6 +20,12 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// What is left of it beside so many.
+    #[must_use]
+    pub fn less(self, messages: usize, octets: usize) -> Self {
+        Self { messages: self.messages.saturating_sub(messages), octets: self.octets.saturating_sub(octets) }
+    }
+
     /// A mark that is never reached.
     pub const UNLIMITED: Self = Self { messages: usize::MAX, octets: usize::MAX };
 
@@ -77,6 +83,11 @@ impl Queue {
         let mut queue = Self::new(mark, budget);
         queue.strict = true;
         queue
+    }
+
+    /// From now on another mark. What is held stays.
+    pub fn set_mark(&mut self, mark: Mark) {
+        self.mark = mark;
     }
 
     /// Messages held.

@@ -191,6 +191,9 @@ impl Decoder {
             }
             self.boundary = end;
             self.messages += 1;
+            if self.messages == MAX_RUN {
+                return Ok(self.take_run());
+            }
         }
     }
 
@@ -277,6 +280,8 @@ impl Decoder {
     }
 }
 
+/// Messages of one run: a quarter of the usual mark, so that a queue seldom has to take a run apart.
+const MAX_RUN: usize = 250;
 /// The first page of a connection: most carry little, and an idle one should cost little.
 const MIN_PAGE: usize = 8 << 10;
 /// A page that is filled is followed by one of twice the size, up to this: about 1,000 messages of 64 octets in one
@@ -346,12 +351,12 @@ mod tests {
 
     #[test]
     fn one_read_gives_one_run() {
-        let wire = b"\x00\x01x".repeat(1000);
+        let wire = b"\x00\x01x".repeat(200);
         let mut decoder = Decoder::new(Limits::default());
         decoder.page.reserve(wire.len());
         let items = feed(&mut decoder, &wire, usize::MAX).unwrap();
         let [Item::Run(run)] = &items[..] else { panic!("{items:?}") };
-        assert_eq!((run.messages(), run.octets()), (1000, 3000));
+        assert_eq!((run.messages(), run.octets()), (200, 600));
         assert!(decoder.is_between_messages());
     }
 

@@ -64,6 +64,7 @@ impl Run {
     }
 
     /// Octets of the first message.
+    #[inline]
     pub fn first_octets(&self) -> usize {
         match self.chunks.contiguous() {
             Some(octets) if self.messages > 1 => message_len(octets).unwrap_or(octets.len()),
@@ -111,6 +112,7 @@ impl Run {
         Self { chunks: self.chunks.detach(), messages: self.messages }
     }
 
+    #[inline]
     fn split(&mut self, messages: usize, octets: usize) -> Self {
         if messages >= self.messages {
             return std::mem::take(self);
