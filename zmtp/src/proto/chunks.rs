@@ -47,6 +47,13 @@ impl Chunks {
         Self { head: self.head.split_to(octets.min(self.head.len())), tail: None }
     }
 
+    /// Drops `octets` off the front of the only piece.
+    #[inline]
+    pub(crate) fn advance(&mut self, octets: usize) {
+        debug_assert!(self.tail.is_none());
+        self.head.advance(octets.min(self.head.len()));
+    }
+
     /// A copy in one piece of its own.
     pub(crate) fn detach(&self) -> Self {
         let mut octets = BytesMut::with_capacity(self.octets());

@@ -54,6 +54,14 @@ impl Run {
     /// Takes the first message.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
+        if let Some(octets) = self.chunks.contiguous().filter(|_| self.messages > 1)
+            && let Some(len) = message_len(octets)
+            && let Some(message) = Message::small(octets, len)
+        {
+            self.messages -= 1;
+            self.chunks.advance(len);
+            return Some(message);
+        }
         (self.messages > 0).then(|| Message::from_chunks(self.split_first().chunks))
     }
 
