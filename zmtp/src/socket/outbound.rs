@@ -11,11 +11,11 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use super::{core::Socket, roster::Roster, stats::Stats};
 use crate::{
@@ -41,6 +41,8 @@ struct State<P> {
     roster: Roster,
     /// Octets that were queued since a connection last took some.
     ahead: usize,
+    /// Connections took nothing for long, so no sender waits for them any more.
+    stalled: bool,
 }
 
 /// A message that was not taken.
@@ -65,7 +67,7 @@ pub(crate) enum Pushed {
 impl<P: Outflow> Outbound<P> {
     pub(crate) fn new(pattern: P) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { pattern, roster: Roster::default(), ahead: 0 }),
+            state: Mutex::new(State { pattern, roster: Roster::default(), ahead: 0, stalled: false }),
             room: Notify::new(),
             held: Notify::new(),
             written: AtomicU64::new(0),
@@ -79,16 +81,37 @@ impl<P: Outflow> Outbound<P> {
         if state.roster.is_closed() {
             return Err(Refused::Closed(payload));
         }
-        if patient {
-            if state.ahead >= AHEAD {
-                state.ahead = 0;
-                return Err(Refused::Ahead(payload));
-            }
-            state.ahead += payload.octets();
+        if state.ahead >= AHEAD && patient && state.is_flowing() {
+            return Err(Refused::Ahead(payload));
         }
+        let octets = payload.octets();
         state.pattern.put(payload, Instant::now).map_err(Refused::Full)?;
+        state.ahead += octets;
         self.wake(state);
         Ok(())
+    }
+
+    /// As [`put`](Self::put) for a patient sender, who waits until the message is taken or the socket is closed.
+    pub(crate) async fn put_later<M: Payload>(&self, mut payload: M) -> Result<(), M> {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            // What becomes free from here on wakes this task.
+            room.as_mut().enable();
+            match self.put(payload, true) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Closed(refused)) => return Err(refused),
+                Err(Refused::Full(refused)) => {
+                    payload = refused;
+                    room.await;
+                }
+                Err(Refused::Ahead(refused)) => {
+                    payload = refused;
+                    if timeout(STALL, room).await.is_err() {
+                        self.lock().stalled = true;
+                    }
+                }
+            }
+        }
     }
 
     /// Takes what finds room, from the front of `run`.
@@ -112,11 +135,6 @@ impl<P: Outflow> Outbound<P> {
             }
             room.await;
         }
-    }
-
-    /// Told each time that there may be room again.
-    pub(crate) fn room(&self) -> &Notify {
-        &self.room
     }
 
     /// Forgets what was held for too long, whenever something was held; for sockets that hold.
@@ -155,6 +173,13 @@ impl<P: Outflow> Outbound<P> {
         }
         drop(state);
         first.into_iter().chain(others).for_each(Waker::wake);
+    }
+}
+
+impl<P: Outflow> State<P> {
+    /// Whether connections are taking what is queued.
+    fn is_flowing(&self) -> bool {
+        !self.stalled && self.pattern.connected() > 0
     }
 }
 
@@ -243,7 +268,7 @@ impl<P: Outflow> Port for OutPort<P> {
             state.roster.register(self.id, cx);
             return Poll::Pending;
         }
-        state.ahead = 0;
+        (state.ahead, state.stalled) = (0, false);
         self.outbound.wake(state);
         self.outbound.room.notify_waiters();
         self.batch.drain(..).for_each(|run| connection.send(run));
@@ -283,6 +308,8 @@ impl<P: Outflow> Drop for OutPort<P> {
 
 /// What one peer's task takes at a time, about: four full pages. More would only take memory out of the mark's sight.
 const WRITE: usize = 256 << 10;
-/// What a sender in a loop puts into queues before it lets their connections write: one segment of a queue. On a runtime of
-/// one thread nobody else would write until a mark is reached, and by then the first octets have left the CPU's cache.
+/// What a sender in a loop puts into queues before it waits for their connections to take it: one segment of a queue.
+/// Beyond that, octets would only leave the CPU's cache before they are written.
 const AHEAD: usize = 64 << 10;
+/// How long it waits: if a peer reads nothing for that long, its queue fills up to the mark.
+const STALL: Duration = Duration::from_millis(2);

@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::task::yield_now;
-
 use super::{
     core::{BindError, CloseReport, ConnectError, Core},
     monitor::Monitor,
@@ -88,7 +86,8 @@ impl Push {
 
     /// Sends a message to the next peer in turn, waiting while none has room.
     ///
-    /// A sender in a loop lets the connections write now and then, so that they keep up.
+    /// A sender in a loop that is ahead of its connections waits until they have taken what it sent, as long as they do
+    /// take it. A peer that reads nothing makes it wait at the mark only.
     ///
     /// Cancel-safe in that the message is either taken or not; one that was not is dropped with the future.
     ///
@@ -98,38 +97,10 @@ impl Push {
     pub async fn send(&self, payload: impl Payload) -> Result<(), SendError> {
         match self.outbound.put(payload, true) {
             Ok(()) => Ok(()),
-            Err(refused) => self.send_later(refused).await,
-        }
-    }
-
-    async fn send_later<P: Payload>(&self, mut refused: Refused<P>) -> Result<(), SendError> {
-        loop {
-            let mut room = std::pin::pin!(self.outbound.room().notified());
-            let payload = match refused {
-                Refused::Closed(payload) => return Err(SendError::Closed(payload.into_message())),
-                Refused::Ahead(payload) => {
-                    yield_now().await;
-                    payload
-                }
-                Refused::Full(payload) => {
-                    // What became free since then wakes nobody, so it has to be looked for.
-                    room.as_mut().enable();
-                    match self.outbound.put(payload, false) {
-                        Err(Refused::Full(payload)) => {
-                            room.await;
-                            payload
-                        }
-                        Err(closed) => {
-                            refused = closed;
-                            continue;
-                        }
-                        Ok(()) => return Ok(()),
-                    }
-                }
-            };
-            match self.outbound.put(payload, false) {
-                Ok(()) => return Ok(()),
-                Err(still) => refused = still,
+            Err(Refused::Closed(payload)) => Err(SendError::Closed(payload.into_message())),
+            Err(Refused::Full(payload) | Refused::Ahead(payload)) => {
+                let put = self.outbound.put_later(payload).await;
+                put.map_err(|payload| SendError::Closed(payload.into_message()))
             }
         }
     }
