@@ -5,6 +5,7 @@
 mod error;
 mod socket_type;
 mod limits;
+pub(crate) mod page;
 mod frame;
 mod greeting;
 mod metadata;

@@ -166,6 +166,9 @@ impl Session {
         let mut buffer = self.connection.read_buffer();
         // The future keeps no state between polls, so a new one each time is the same.
         let read = pin!(self.stream.read_buf(&mut buffer)).poll(cx)?;
+        if read.is_pending() {
+            self.connection.handle_idle();
+        }
         Ok(read.map(|_| self.connection.handle_read()))
     }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::budget::Budget;
-use crate::proto::{Payload, Run};
+use crate::proto::{Payload, Run, page};
 
 /// A high-water mark: what a queue holds before it is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl Queue {
             if self.runs.is_empty() {
                 self.seal();
             }
-            let Some(run) = self.runs.pop_front() else { return };
+            let Some(run) = self.runs.pop_front() else { break };
             let len = run.octets();
             self.messages -= run.messages();
             self.octets -= len;
@@ -174,9 +174,12 @@ impl Queue {
             }
             to.extend([run]);
             if len >= octets {
-                return;
+                break;
             }
             octets -= len;
+        }
+        if self.is_empty() {
+            self.turn_page_to(BytesMut::new());
         }
     }
 
@@ -221,6 +224,9 @@ impl Queue {
         if self.gathered.len() + octets > SEGMENT {
             self.seal();
         }
+        if self.gathered.capacity() - self.gathered.len() < octets {
+            self.turn_page_to(page::take(octets));
+        }
         self.gathered_messages += messages;
         &mut self.gathered
     }
@@ -231,6 +237,15 @@ impl Queue {
         self.octets += octets;
         if let Some(budget) = &self.budget {
             budget.take(octets);
+        }
+    }
+
+    /// Goes on gathering elsewhere.
+    fn turn_page_to(&mut self, next: BytesMut) {
+        self.seal();
+        let last = std::mem::replace(&mut self.gathered, next);
+        if last.capacity() > 0 {
+            page::give_back(last);
         }
     }
 
@@ -254,8 +269,8 @@ impl Drop for Queue {
 /// Runs below this are copied together: the copy costs less than a slice of its own in `writev` would, and a waiting
 /// message pins at most 16 times its size of a 64 KiB page.
 const GATHERED: usize = 4 << 10;
-/// Copies go into buffers of this size, so that a long queue is many buffers that are freed as it drains.
-const SEGMENT: usize = 64 << 10;
+/// Copies go into segments of this size, so that a long queue is many pages that are free again as it drains.
+const SEGMENT: usize = page::SIZE;
 
 #[cfg(test)]
 mod tests {

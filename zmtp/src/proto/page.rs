@@ -1,0 +1,89 @@
+//! Memory for octets in transit: pages of one size, used again and again.
+//!
+//! Connections read into pages, and queues gather messages in them. A page is held only while there is something in it,
+//! so thousands of silent connections cost no buffer; and under load the same few pages, which the CPU has in its cache,
+//! go round without the allocator.
+//!
+//! Each thread keeps pages of its own. A page that messages still refer to is kept too, and used again once they are
+//! gone.
+
+use std::{cell::RefCell, collections::VecDeque};
+
+use bytes::BytesMut;
+
+thread_local! {
+    /// Those with room in front.
+    static KEPT: RefCell<VecDeque<BytesMut>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Empty memory with room for at least `room` octets: a page, or the rest of one.
+pub(crate) fn take(room: usize) -> BytesMut {
+    // No thread-local is left while a thread ends.
+    let kept = KEPT.try_with(|kept| find(&mut kept.borrow_mut(), room));
+    kept.ok().flatten().unwrap_or_else(|| BytesMut::with_capacity(SIZE.max(room)))
+}
+
+/// Gives back what [`take`] gave. What messages refer to stays as it is.
+pub(crate) fn give_back(mut page: BytesMut) {
+    page.clear();
+    let _ = KEPT.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() == MOST {
+            kept.pop_back();
+        }
+        if page.capacity() >= WORTHWHILE { kept.push_front(page) } else { kept.push_back(page) }
+    });
+}
+
+fn find(kept: &mut VecDeque<BytesMut>, room: usize) -> Option<BytesMut> {
+    for _ in 0..kept.len() {
+        let mut page = kept.pop_front()?;
+        if page.try_reclaim(SIZE) || page.capacity() >= room {
+            return Some(page);
+        }
+        kept.push_back(page);
+    }
+    None
+}
+
+/// Octets of a page.
+pub(crate) const SIZE: usize = 64 << 10;
+/// Less room than this is not worth a read.
+pub(crate) const WORTHWHILE: usize = 2 << 10;
+/// Pages that a thread keeps: as many as one connection reads before others have their turn, and as many to write.
+const MOST: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_page_is_used_and_then_the_page_again() {
+        let mut page = take(1);
+        page.extend_from_slice(b"message");
+        let start = page.as_ptr();
+        let message = page.split().freeze();
+        give_back(page);
+        let rest = take(WORTHWHILE);
+        assert_eq!(rest.as_ptr(), start.wrapping_add(message.len()));
+        give_back(rest);
+        drop(message);
+        let whole = take(SIZE);
+        assert_eq!((whole.as_ptr(), whole.capacity()), (start, SIZE));
+    }
+
+    #[test]
+    fn what_is_referred_to_is_not_written_again() {
+        let messages: Vec<_> = (0..2 * MOST as u8)
+            .map(|n| {
+                let mut page = take(SIZE);
+                page.resize(SIZE, n);
+                let message = page.split().freeze();
+                give_back(page);
+                message
+            })
+            .collect();
+        assert!(messages.iter().zip(0..).all(|(message, n)| message.iter().all(|octet| *octet == n)));
+        assert!(KEPT.with_borrow(VecDeque::len) <= MOST);
+    }
+}
