@@ -41,8 +41,8 @@ struct State<P> {
     roster: Roster,
     /// Octets that were queued since a connection last took some.
     ahead: usize,
-    /// Connections took nothing for long, so no sender waits for them any more.
-    stalled: bool,
+    /// How many of these a sender may queue before it waits for the connections.
+    lead: usize,
 }
 
 /// A message that was not taken.
@@ -67,7 +67,7 @@ pub(crate) enum Pushed {
 impl<P: Outflow> Outbound<P> {
     pub(crate) fn new(pattern: P) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { pattern, roster: Roster::default(), ahead: 0, stalled: false }),
+            state: Mutex::new(State { pattern, roster: Roster::default(), ahead: 0, lead: LEAD }),
             room: Notify::new(),
             held: Notify::new(),
             written: AtomicU64::new(0),
@@ -81,7 +81,7 @@ impl<P: Outflow> Outbound<P> {
         if state.roster.is_closed() {
             return Err(Refused::Closed(payload));
         }
-        if state.ahead >= AHEAD && patient && state.is_flowing() {
+        if state.ahead >= state.lead && patient && state.pattern.connected() > 0 {
             return Err(Refused::Ahead(payload));
         }
         let octets = payload.octets();
@@ -106,8 +106,9 @@ impl<P: Outflow> Outbound<P> {
                 }
                 Err(Refused::Ahead(refused)) => {
                     payload = refused;
-                    if timeout(STALL, room).await.is_err() {
-                        self.lock().stalled = true;
+                    if timeout(HICCUP, room).await.is_err() {
+                        let mut state = self.lock();
+                        state.lead = state.lead.saturating_mul(2);
                     }
                 }
             }
@@ -173,13 +174,6 @@ impl<P: Outflow> Outbound<P> {
         }
         drop(state);
         first.into_iter().chain(others).for_each(Waker::wake);
-    }
-}
-
-impl<P: Outflow> State<P> {
-    /// Whether connections are taking what is queued.
-    fn is_flowing(&self) -> bool {
-        !self.stalled && self.pattern.connected() > 0
     }
 }
 
@@ -268,7 +262,7 @@ impl<P: Outflow> Port for OutPort<P> {
             state.roster.register(self.id, cx);
             return Poll::Pending;
         }
-        (state.ahead, state.stalled) = (0, false);
+        (state.ahead, state.lead) = (0, LEAD);
         self.outbound.wake(state);
         self.outbound.room.notify_waiters();
         self.batch.drain(..).for_each(|run| connection.send(run));
@@ -310,6 +304,7 @@ impl<P: Outflow> Drop for OutPort<P> {
 const WRITE: usize = 256 << 10;
 /// What a sender in a loop puts into queues before it waits for their connections to take it: one segment of a queue.
 /// Beyond that, octets would only leave the CPU's cache before they are written.
-const AHEAD: usize = 64 << 10;
-/// How long it waits: if a peer reads nothing for that long, its queue fills up to the mark.
-const STALL: Duration = Duration::from_millis(2);
+const LEAD: usize = 64 << 10;
+/// A peer that reads nothing for so long gets twice as much queued: so one that is only slow for a moment keeps memory
+/// warm, and one that has stopped has its queue filled to the default mark within a few hundredths of a second.
+const HICCUP: Duration = Duration::from_millis(2);
