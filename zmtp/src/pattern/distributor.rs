@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     budget::Budget,
     peers::{Outflow, PeerId, Tally},
-    queue::{Mark, Queue},
+    queue::{GATHERED, Mark, Queue},
     retention::{LateJoiners, Retention},
     subscriptions::Subscriptions,
 };
@@ -76,7 +76,7 @@ impl Distributor {
 
     /// `now` when this socket holds messages.
     #[inline]
-    fn publish<P: Payload>(&mut self, payload: P, now: Option<Instant>) {
+    fn publish<P: Payload>(&mut self, payload: P, octets: usize, now: Option<Instant>) {
         self.tally.accepted += 1;
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.clear();
@@ -94,16 +94,16 @@ impl Distributor {
                 if retention.is_young(now) || wanted.is_empty() {
                     retention.hold(message.clone().into(), wanted.clone(), now);
                 }
-                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone()).is_ok()));
+                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone(), octets).is_ok()));
             }
             (None, []) => self.tally.unmatched += 1,
-            (None, [peer]) => self.offer(*peer, |queue| queue.put(payload).is_ok()),
-            (None, _) if Queue::gathers(&payload) => {
-                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put_copy(&payload)));
+            (None, [peer]) => self.offer(*peer, |queue| queue.put(payload, octets).is_ok()),
+            (None, _) if octets < GATHERED => {
+                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put_copy(&payload, octets)));
             }
             (None, _) => {
                 let message = payload.into_message();
-                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone()).is_ok()));
+                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone(), octets).is_ok()));
             }
         }
         self.wanted = wanted;
@@ -155,15 +155,18 @@ impl Outflow for Distributor {
     }
 
     #[inline]
-    fn put<P: Payload>(&mut self, payload: P, now: impl Fn() -> Instant) -> Result<(), P> {
+    fn put<P: Payload>(&mut self, payload: P, octets: usize, now: impl Fn() -> Instant) -> Result<(), P> {
         let now = self.retention.is_some().then(now);
-        self.publish(payload, now);
+        self.publish(payload, octets, now);
         Ok(())
     }
 
     fn push(&mut self, run: &mut Run, now: impl Fn() -> Instant) {
         let now = self.retention.is_some().then(now);
-        run.for_each(|message| self.publish(message, now));
+        run.for_each(|message| {
+            let octets = message.octets();
+            self.publish(message, octets, now);
+        });
     }
 
     fn take(&mut self, peer: PeerId, octets: usize, to: &mut VecDeque<Run>) {

@@ -79,11 +79,11 @@ impl LoadBalancer {
 
     /// As [`deal`](Self::deal), for one message.
     #[inline]
-    fn deal_one<P: Payload>(&mut self, payload: P) -> Result<(), P> {
-        let Some(at) = self.next_with_room(payload.octets()) else { return Err(payload) };
+    fn deal_one<P: Payload>(&mut self, payload: P, octets: usize) -> Result<(), P> {
+        let Some(at) = self.next_with_room(octets) else { return Err(payload) };
         let mut result = Ok(());
         self.give(at, |queue| {
-            result = queue.put(payload);
+            result = queue.put(payload, octets);
             usize::from(result.is_ok())
         });
         result
@@ -163,11 +163,11 @@ impl Outflow for LoadBalancer {
     }
 
     #[inline]
-    fn put<P: Payload>(&mut self, payload: P, _now: impl Fn() -> Instant) -> Result<(), P> {
+    fn put<P: Payload>(&mut self, payload: P, octets: usize, _now: impl Fn() -> Instant) -> Result<(), P> {
         let waits = self.backlog.as_ref().is_some_and(|backlog| !backlog.is_empty());
-        let dealt = if waits { Err(payload) } else { self.deal_one(payload) };
+        let dealt = if waits { Err(payload) } else { self.deal_one(payload, octets) };
         match (dealt, &mut self.backlog) {
-            (Err(payload), Some(backlog)) => backlog.put(payload)?,
+            (Err(payload), Some(backlog)) => backlog.put(payload, octets)?,
             (dealt, _) => dealt?,
         }
         self.tally.accepted += 1;

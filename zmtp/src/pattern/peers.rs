@@ -53,11 +53,12 @@ pub trait Outflow: Send + 'static {
     /// Removes a peer.
     fn detach(&mut self, peer: PeerId);
 
-    /// Takes one message, or gives it back when it finds no room. `now` as in [`push`](Self::push).
+    /// Takes one message, which has `octets` octets, or gives it back when it finds no room. `now` as in
+    /// [`push`](Self::push).
     ///
     /// # Errors
     /// The message.
-    fn put<P: Payload>(&mut self, payload: P, now: impl Fn() -> Instant) -> Result<(), P>;
+    fn put<P: Payload>(&mut self, payload: P, octets: usize, now: impl Fn() -> Instant) -> Result<(), P>;
 
     /// Takes messages from the front of `run`. What stays in it found no room. The clock is asked only by patterns that
     /// hold messages, since asking costs as much as queueing a small one.

@@ -120,10 +120,12 @@ impl Queue {
         taken
     }
 
-    /// Takes one message, or gives it back when it finds no room.
+    /// Takes one message, which has `octets` octets, or gives it back when it finds no room.
+    ///
+    /// # Errors
+    /// The message.
     #[inline]
-    pub fn put<P: Payload>(&mut self, payload: P) -> Result<(), P> {
-        let octets = payload.octets();
+    pub fn put<P: Payload>(&mut self, payload: P, octets: usize) -> Result<(), P> {
         if !self.has_room(octets) {
             return Err(payload);
         }
@@ -135,16 +137,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether a message is small enough to be copied into each queue that takes it.
+    /// Takes a copy of a small message, or of a borrowed one; `false` when it finds no room.
     #[inline]
-    pub fn gathers<P: Payload>(payload: &P) -> bool {
-        payload.octets() < GATHERED
-    }
-
-    /// Takes a copy of a message that this [gathers](Self::gathers); `false` when it finds no room.
-    #[inline]
-    pub fn put_copy<P: Payload>(&mut self, payload: &P) -> bool {
-        let octets = payload.octets();
+    pub fn put_copy<P: Payload>(&mut self, payload: &P, octets: usize) -> bool {
         let fits = self.has_room(octets);
         if fits {
             payload.encode(self.gather(1, octets));
@@ -269,7 +264,7 @@ impl Drop for Queue {
 
 /// Runs below this are copied together: the copy costs less than a slice of its own in `writev` would, and a waiting
 /// message pins at most 16 times its size of a 64 KiB page.
-const GATHERED: usize = 4 << 10;
+pub(super) const GATHERED: usize = 4 << 10;
 /// Copies go into segments of this size, so that a long queue is many pages that are free again as it drains.
 const SEGMENT: usize = page::SIZE;
 

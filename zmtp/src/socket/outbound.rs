@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -17,7 +17,12 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::Notify, time::timeout};
 
-use super::{core::Socket, roster::Roster, stats::Stats};
+use super::{
+    brief::{Brief, BriefGuard},
+    core::Socket,
+    roster::Roster,
+    stats::Stats,
+};
 use crate::{
     pattern::{Outflow, PeerId},
     proto::{Connection, Payload, PeerInfo, ProtocolError, Run, SocketType},
@@ -27,7 +32,7 @@ use crate::{
 /// The state that senders and connections share.
 #[derive(Debug)]
 pub(crate) struct Outbound<P> {
-    state: Mutex<State<P>>,
+    state: Brief<State<P>>,
     /// Told when a queue was emptied.
     room: Notify,
     /// Told when something is held that will expire.
@@ -67,7 +72,7 @@ pub(crate) enum Pushed {
 impl<P: Outflow> Outbound<P> {
     pub(crate) fn new(pattern: P) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { pattern, roster: Roster::default(), ahead: 0, lead: LEAD }),
+            state: Brief::new(State { pattern, roster: Roster::default(), ahead: 0, lead: LEAD }),
             room: Notify::new(),
             held: Notify::new(),
             written: AtomicU64::new(0),
@@ -85,7 +90,7 @@ impl<P: Outflow> Outbound<P> {
             return Err(Refused::Ahead(payload));
         }
         let octets = payload.octets();
-        state.pattern.put(payload, Instant::now).map_err(Refused::Full)?;
+        state.pattern.put(payload, octets, Instant::now).map_err(Refused::Full)?;
         state.ahead += octets;
         self.wake(state);
         Ok(())
@@ -156,22 +161,23 @@ impl<P: Outflow> Outbound<P> {
         self.lock().pattern.expire(Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<P>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> BriefGuard<'_, State<P>> {
+        self.state.lock()
     }
 
     /// Frees the lock, then wakes the tasks for which the pattern has something new.
     #[inline]
-    fn wake(&self, mut state: MutexGuard<'_, State<P>>) {
-        let State { pattern, roster, .. } = &mut *state;
-        let mut first = None;
-        let mut others = Vec::new();
-        while let Some(id) = pattern.take_awakened() {
-            match roster.take_waker(id) {
-                Some(waker) if first.is_some() => others.push(waker),
-                waker => first = first.or(waker),
-            }
+    fn wake(&self, mut state: BriefGuard<'_, State<P>>) {
+        if let Some(first) = state.pattern.take_awakened() {
+            Self::wake_all(state, first);
         }
+    }
+
+    fn wake_all(mut state: BriefGuard<'_, State<P>>, first: PeerId) {
+        let State { pattern, roster, .. } = &mut *state;
+        let first = roster.take_waker(first);
+        let others: Vec<Waker> =
+            std::iter::from_fn(|| pattern.take_awakened()).filter_map(|id| roster.take_waker(id)).collect();
         drop(state);
         first.into_iter().chain(others).for_each(Waker::wake);
     }
