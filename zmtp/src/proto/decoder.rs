@@ -268,7 +268,8 @@ impl Decoder {
 
     fn start_large(&mut self, n: usize, size: usize, more: bool) {
         self.set_aside(self.parsed + n);
-        let mut body = BytesMut::with_capacity(size.min(self.largest.max(page::SIZE)));
+        let proven = size.min(self.largest.max(page::SIZE));
+        let mut body = page::take_large(size).unwrap_or_else(|| BytesMut::with_capacity(proven));
         body.put_slice(&self.page);
         self.page.clear();
         self.large = Some(Large { body, size, more });
@@ -279,7 +280,7 @@ impl Decoder {
         self.largest = self.largest.max(large.size);
         self.after_large = !large.more;
         let pieces = self.pieces.get_or_insert_default();
-        pieces.push(large.body.freeze());
+        pieces.push(page::freeze_large(large.body));
         if large.more {
             return None;
         }

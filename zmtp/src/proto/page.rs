@@ -5,15 +5,17 @@
 //! go round without the allocator.
 //!
 //! Each thread keeps pages of its own. A page that messages still refer to is kept too, and used again once they are
-//! gone.
+//! gone. The same goes for the last few large bodies: the allocator would give memory of their size back to the system
+//! and get it anew, page fault by page fault, for each of them.
 
 use std::{cell::RefCell, collections::VecDeque};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 thread_local! {
     /// Those with room in front.
     static KEPT: RefCell<VecDeque<BytesMut>> = const { RefCell::new(VecDeque::new()) };
+    static LARGE: RefCell<VecDeque<BytesMut>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Empty memory with room for at least `room` octets: a page, or the rest of one.
@@ -35,6 +37,30 @@ pub(crate) fn give_back(mut page: BytesMut) {
     });
 }
 
+/// Empty memory for a body of `size` octets, if there is some at hand.
+pub(crate) fn take_large(size: usize) -> Option<BytesMut> {
+    let find = |kept: &mut VecDeque<BytesMut>| {
+        let at = (0..kept.len()).find(|at| kept[*at].try_reclaim(size))?;
+        kept.remove(at)
+    };
+    LARGE.try_with(|kept| find(&mut kept.borrow_mut())).ok().flatten()
+}
+
+/// The octets as a slice; their memory is kept for the next large body.
+pub(crate) fn freeze_large(mut octets: BytesMut) -> Bytes {
+    let slice = octets.split().freeze();
+    if (SIZE..=MAX_LARGE).contains(&slice.len()) {
+        let _ = LARGE.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            if kept.len() == MOST_LARGE {
+                kept.pop_front();
+            }
+            kept.push_back(octets);
+        });
+    }
+    slice
+}
+
 fn find(kept: &mut VecDeque<BytesMut>, room: usize) -> Option<BytesMut> {
     for _ in 0..kept.len() {
         let mut page = kept.pop_front()?;
@@ -52,6 +78,10 @@ pub(crate) const SIZE: usize = 64 << 10;
 pub(crate) const WORTHWHILE: usize = 2 << 10;
 /// Pages that a thread keeps: as many as one connection reads before others have their turn, and as many to write.
 const MOST: usize = 8;
+/// Large bodies that a thread keeps: one that is being used and one that comes.
+const MOST_LARGE: usize = 2;
+/// The largest that it keeps: a message of 1 MiB and its header, with as much again to spare.
+const MAX_LARGE: usize = 2 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -70,6 +100,19 @@ mod tests {
         drop(message);
         let whole = take(SIZE);
         assert_eq!((whole.as_ptr(), whole.capacity()), (start, SIZE));
+    }
+
+    #[test]
+    fn a_large_body_is_used_again_when_its_message_is_gone() {
+        let mut body = BytesMut::with_capacity(1 << 20);
+        body.resize(1 << 20, 1);
+        let start = body.as_ptr();
+        let message = freeze_large(body);
+        assert!(take_large(1 << 20).is_none());
+        drop(message);
+        assert!(take_large(2 << 20).is_none(), "too small");
+        assert_eq!(take_large(1 << 19).map(|body| body.as_ptr()), Some(start));
+        assert!(take_large(1).is_none());
     }
 
     #[test]

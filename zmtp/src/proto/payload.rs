@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{frame::Header, message::Message};
+use super::{frame::Header, message::Message, page};
 
 /// What can be sent as one message: a [`Message`], a [`Multipart`], or one frame that is a `&[u8]`, `&[u8; N]`, `&str`,
 /// `&Vec<u8>`, `&String`, `Vec<u8>`, `String`, [`Bytes`] or [`BytesMut`].
@@ -162,11 +162,12 @@ impl<const N: usize> Encode for &[u8; N] {
     }
 }
 
-/// A message in an allocation of exactly its size.
+/// A message in memory of its own.
 fn copy(payload: &impl Encode) -> Message {
-    let mut octets = BytesMut::with_capacity(payload.octets());
+    let size = payload.octets();
+    let mut octets = page::take_large(size).unwrap_or_else(|| BytesMut::with_capacity(size));
     payload.encode(&mut octets);
-    Message::from_chunks(octets.freeze().into())
+    Message::from_chunks(page::freeze_large(octets).into())
 }
 
 #[inline]
