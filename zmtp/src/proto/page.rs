@@ -8,68 +8,61 @@
 //! gone. The same goes for the last few large bodies: the allocator would give memory of their size back to the system
 //! and get it anew, page fault by page fault, for each of them.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{cell::RefCell, thread::LocalKey};
 
 use bytes::{Bytes, BytesMut};
 
 thread_local! {
-    /// Those with room in front.
-    static KEPT: RefCell<VecDeque<BytesMut>> = const { RefCell::new(VecDeque::new()) };
-    static LARGE: RefCell<VecDeque<BytesMut>> = const { RefCell::new(VecDeque::new()) };
+    static KEPT: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    static LARGE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Empty memory with room for at least `room` octets: a page, or the rest of one.
 pub(crate) fn take(room: usize) -> BytesMut {
-    // No thread-local is left while a thread ends.
-    let kept = KEPT.try_with(|kept| find(&mut kept.borrow_mut(), room));
-    kept.ok().flatten().unwrap_or_else(|| BytesMut::with_capacity(SIZE.max(room)))
+    let kept = find(&KEPT, |page| page.try_reclaim(SIZE) || page.capacity() >= room);
+    kept.unwrap_or_else(|| BytesMut::with_capacity(SIZE.max(room)))
 }
 
 /// Gives back what [`take`] gave. What messages refer to stays as it is.
 pub(crate) fn give_back(mut page: BytesMut) {
     page.clear();
-    let _ = KEPT.try_with(|kept| {
-        let mut kept = kept.borrow_mut();
-        if kept.len() == MOST {
-            kept.pop_back();
-        }
-        if page.capacity() >= WORTHWHILE { kept.push_front(page) } else { kept.push_back(page) }
-    });
+    keep(&KEPT, page, MOST);
 }
 
 /// Empty memory for a body of `size` octets, if there is some at hand.
 pub(crate) fn take_large(size: usize) -> Option<BytesMut> {
-    let find = |kept: &mut VecDeque<BytesMut>| {
-        let at = (0..kept.len()).find(|at| kept[*at].try_reclaim(size))?;
-        kept.remove(at)
-    };
-    LARGE.try_with(|kept| find(&mut kept.borrow_mut())).ok().flatten()
+    find(&LARGE, |body| body.try_reclaim(size))
 }
 
 /// The octets as a slice; their memory is kept for the next large body.
 pub(crate) fn freeze_large(mut octets: BytesMut) -> Bytes {
     let slice = octets.split().freeze();
     if (SIZE..=MAX_LARGE).contains(&slice.len()) {
-        let _ = LARGE.try_with(|kept| {
-            let mut kept = kept.borrow_mut();
-            if kept.len() == MOST_LARGE {
-                kept.pop_front();
-            }
-            kept.push_back(octets);
-        });
+        keep(&LARGE, octets, MOST_LARGE);
     }
     slice
 }
 
-fn find(kept: &mut VecDeque<BytesMut>, room: usize) -> Option<BytesMut> {
-    for _ in 0..kept.len() {
-        let mut page = kept.pop_front()?;
-        if page.try_reclaim(SIZE) || page.capacity() >= room {
-            return Some(page);
+/// The one kept last that will do: it is the most likely to be in the CPU's cache.
+fn find(kept: &'static LocalKey<RefCell<Vec<BytesMut>>>, will_do: impl FnMut(&mut BytesMut) -> bool) -> Option<BytesMut> {
+    // No thread-local is left while a thread ends.
+    let found = kept.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        let at = kept.iter_mut().rev().position(will_do)?;
+        let at = kept.len() - 1 - at;
+        Some(kept.remove(at))
+    });
+    found.ok().flatten()
+}
+
+fn keep(kept: &'static LocalKey<RefCell<Vec<BytesMut>>>, octets: BytesMut, most: usize) {
+    let _ = kept.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() >= most {
+            kept.remove(0);
         }
-        kept.push_back(page);
-    }
-    None
+        kept.push(octets);
+    });
 }
 
 /// Octets of a page.
@@ -127,6 +120,6 @@ mod tests {
             })
             .collect();
         assert!(messages.iter().zip(0..).all(|(message, n)| message.iter().all(|octet| *octet == n)));
-        assert!(KEPT.with_borrow(VecDeque::len) <= MOST);
+        assert!(KEPT.with_borrow(Vec::len) <= MOST);
     }
 }
