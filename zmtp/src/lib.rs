@@ -43,7 +43,7 @@ mod session;
 mod socket;
 
 pub use pattern::{Budget, LateJoiners, Mark, SubscriptionLimits, Tally};
-pub use proto::{Limits, Message, MessageBuilder, ProtocolError, Run};
+pub use proto::{Limits, Message, MessageBuilder, Multipart, Payload, ProtocolError, Run};
 #[cfg(feature = "tokio")]
 pub use session::Disconnect;
 #[cfg(feature = "tokio")]

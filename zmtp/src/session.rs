@@ -19,6 +19,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWrite as _},
+    task::yield_now,
     time::{Sleep, sleep_until},
 };
 
@@ -166,6 +167,9 @@ impl Session {
         let mut buffer = self.connection.read_buffer();
         // The future keeps no state between polls, so a new one each time is the same.
         let read = pin!(self.stream.read_buf(&mut buffer)).poll(cx)?;
+        if read.is_pending() {
+            self.connection.handle_idle();
+        }
         Ok(read.map(|_| self.connection.handle_read()))
     }
 
@@ -280,8 +284,9 @@ impl<P: Port> Attached<'_, P> {
                 Poll::Pending => return Ok(Poll::Pending),
             }
         }
-        // Others on this thread have their turn.
-        cx.waker().wake_by_ref();
+        // Others on this thread have their turn. A plain wake would bring this task back before a runtime of one thread
+        // looks at its main future again, which may be the very one that is to receive.
+        let _ = pin!(yield_now()).poll(cx);
         Ok(Poll::Pending)
     }
 

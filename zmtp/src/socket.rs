@@ -5,6 +5,7 @@ mod monitor;
 mod stats;
 mod backoff;
 mod roster;
+mod brief;
 mod core;
 mod outbound;
 mod inbound;

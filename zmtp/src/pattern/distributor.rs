@@ -3,21 +3,18 @@
 //! It never waits: a peer whose queue is at its mark misses the message, which is counted. The octets are shared by
 //! all peers that get them.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Instant,
-};
+use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 
 use super::{
     budget::Budget,
     peers::{Outflow, PeerId, Tally},
-    queue::{Mark, Queue},
+    queue::{GATHERED, Mark, Queue},
     retention::{LateJoiners, Retention},
     subscriptions::Subscriptions,
 };
-use crate::proto::{ProtocolError, Run, SocketType};
+use crate::proto::{Payload, ProtocolError, Run, SocketType};
 
 /// What one peer may subscribe to at most.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +38,8 @@ pub struct Distributor {
     mark: Mark,
     limits: SubscriptionLimits,
     budget: Option<Budget>,
-    peers: BTreeMap<PeerId, Subscriber>,
+    /// By id.
+    peers: Vec<Subscriber>,
     subscriptions: Subscriptions<PeerId>,
     retention: Option<Retention>,
     awakened: Vec<PeerId>,
@@ -52,6 +50,7 @@ pub struct Distributor {
 
 #[derive(Debug)]
 struct Subscriber {
+    id: PeerId,
     queue: Queue,
     connected: bool,
     prefixes: usize,
@@ -66,7 +65,7 @@ impl Distributor {
             mark,
             limits,
             budget,
-            peers: BTreeMap::new(),
+            peers: Vec::new(),
             subscriptions: Subscriptions::new(),
             retention,
             awakened: Vec::new(),
@@ -76,35 +75,55 @@ impl Distributor {
     }
 
     /// `now` when this socket holds messages.
-    fn publish(&mut self, message: Run, now: Option<Instant>) {
+    #[inline]
+    fn publish<P: Payload>(&mut self, payload: P, octets: usize, now: Option<Instant>) {
+        self.tally.accepted += 1;
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.clear();
-        let topic = message.first().next().unwrap_or_default();
-        self.subscriptions.for_each_match(topic, |peers| wanted.extend_from_slice(peers));
-        wanted.sort_unstable();
-        wanted.dedup();
-        for peer in &wanted {
-            self.queue(*peer, message.clone());
-        }
-        match self.retention.as_mut().zip(now) {
-            Some((retention, now)) => {
-                if retention.is_young(now) || wanted.is_empty() {
-                    retention.hold(message, wanted.clone(), now);
-                }
+        self.subscriptions.for_each_match(payload.topic(), |peers| {
+            let first = wanted.is_empty();
+            wanted.extend_from_slice(peers);
+            if !first {
+                wanted.sort_unstable();
+                wanted.dedup();
             }
-            None => self.tally.unmatched += u64::from(wanted.is_empty()),
+        });
+        match (self.retention.as_mut().zip(now), &wanted[..]) {
+            (Some((retention, now)), _) => {
+                let message = payload.into_message();
+                if retention.is_young(now) || wanted.is_empty() {
+                    retention.hold(message.clone().into(), wanted.clone(), now);
+                }
+                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone(), octets).is_ok()));
+            }
+            (None, []) => self.tally.unmatched += 1,
+            (None, [peer]) => self.offer(*peer, |queue| queue.put(payload, octets).is_ok()),
+            (None, _) if octets < GATHERED => {
+                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put_copy(&payload, octets)));
+            }
+            (None, _) => {
+                let message = payload.into_message();
+                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone(), octets).is_ok()));
+            }
         }
         self.wanted = wanted;
     }
 
-    fn queue(&mut self, peer: PeerId, mut message: Run) {
-        let Some(subscriber) = self.peers.get_mut(&peer) else { return };
-        if subscriber.queue.is_empty() {
+    #[inline]
+    fn offer(&mut self, peer: PeerId, take: impl FnOnce(&mut Queue) -> bool) {
+        let Some(subscriber) = self.peer(peer) else { return };
+        let was_empty = subscriber.queue.is_empty();
+        if !take(&mut subscriber.queue) {
+            self.tally.over_mark += 1;
+        } else if was_empty {
             self.awakened.push(peer);
         }
-        if subscriber.queue.push(&mut message) == 0 {
-            self.tally.over_mark += 1;
-        }
+    }
+
+    #[inline]
+    fn peer(&mut self, id: PeerId) -> Option<&mut Subscriber> {
+        let at = self.peers.binary_search_by_key(&id, |known| known.id).ok()?;
+        self.peers.get_mut(at)
     }
 }
 
@@ -113,12 +132,13 @@ impl Outflow for Distributor {
 
     fn attach(&mut self, peer: PeerId, lasting: bool) {
         let queue = Queue::new(self.mark, self.budget.clone());
-        self.peers.insert(peer, Subscriber { queue, connected: !lasting, prefixes: 0, octets: 0 });
+        let at = self.peers.partition_point(|known| known.id < peer);
+        self.peers.insert(at, Subscriber { id: peer, queue, connected: !lasting, prefixes: 0, octets: 0 });
     }
 
     /// A peer that goes takes its subscriptions along; it sends them again when it is back.
     fn set_connected(&mut self, peer: PeerId, connected: bool) {
-        let Some(subscriber) = self.peers.get_mut(&peer) else { return };
+        let Some(subscriber) = self.peer(peer) else { return };
         subscriber.connected = connected;
         if !connected {
             (subscriber.prefixes, subscriber.octets) = (0, 0);
@@ -127,22 +147,30 @@ impl Outflow for Distributor {
     }
 
     fn detach(&mut self, peer: PeerId) {
-        if let Some(gone) = self.peers.remove(&peer) {
+        if let Ok(at) = self.peers.binary_search_by_key(&peer, |known| known.id) {
+            let gone = self.peers.remove(at);
             self.tally.discarded += gone.queue.messages() as u64;
             self.subscriptions.remove_all(peer);
         }
     }
 
-    fn push(&mut self, run: &mut Run, now: impl Fn() -> Instant) {
-        self.tally.accepted += run.messages() as u64;
+    #[inline]
+    fn put<P: Payload>(&mut self, payload: P, octets: usize, now: impl Fn() -> Instant) -> Result<(), P> {
         let now = self.retention.is_some().then(now);
-        while !run.is_empty() {
-            self.publish(run.split_first(), now);
-        }
+        self.publish(payload, octets, now);
+        Ok(())
+    }
+
+    fn push(&mut self, run: &mut Run, now: impl Fn() -> Instant) {
+        let now = self.retention.is_some().then(now);
+        run.for_each(|message| {
+            let octets = message.octets();
+            self.publish(message, octets, now);
+        });
     }
 
     fn take(&mut self, peer: PeerId, octets: usize, to: &mut VecDeque<Run>) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
+        if let Some(peer) = self.peer(peer) {
             peer.queue.take(octets, to);
         }
     }
@@ -153,7 +181,8 @@ impl Outflow for Distributor {
     }
 
     fn subscribe(&mut self, peer: PeerId, prefix: Bytes, subscribe: bool, now: Instant) -> Result<(), ProtocolError> {
-        let Some(subscriber) = self.peers.get_mut(&peer) else { return Ok(()) };
+        let Ok(at) = self.peers.binary_search_by_key(&peer, |known| known.id) else { return Ok(()) };
+        let subscriber = &mut self.peers[at];
         let len = prefix.len();
         if !subscribe {
             if self.subscriptions.remove(&prefix, peer) {
@@ -179,7 +208,7 @@ impl Outflow for Distributor {
             retention.release(peer, &prefix, now, |message| late.push(message));
         }
         self.tally.late += late.len() as u64;
-        late.into_iter().for_each(|message| self.queue(peer, message));
+        late.into_iter().for_each(|mut message| self.offer(peer, |queue| queue.push(&mut message) > 0));
         Ok(())
     }
 
@@ -188,7 +217,7 @@ impl Outflow for Distributor {
     }
 
     fn is_drained(&self, peer: PeerId) -> bool {
-        self.peers.get(&peer).is_none_or(|p| p.queue.is_empty())
+        !self.peers.iter().any(|known| known.id == peer && !known.queue.is_empty())
     }
 
     fn take_awakened(&mut self) -> Option<PeerId> {
@@ -197,12 +226,12 @@ impl Outflow for Distributor {
 
     fn queued(&self) -> (usize, usize) {
         let held = self.retention.as_ref().map_or((0, 0), Retention::queued);
-        let queues = self.peers.values().map(|p| &p.queue);
+        let queues = self.peers.iter().map(|p| &p.queue);
         queues.fold(held, |(messages, octets), q| (messages + q.messages(), octets + q.octets()))
     }
 
     fn connected(&self) -> usize {
-        self.peers.values().filter(|p| p.connected).count()
+        self.peers.iter().filter(|p| p.connected).count()
     }
 
     fn tally(&self) -> Tally {

@@ -18,6 +18,10 @@ pub struct FairQueue {
     mark: Mark,
     budget: Option<Budget>,
     peers: BTreeMap<PeerId, Inflow>,
+    /// Who has something waiting, in the order in which they came to have it.
+    filled: Vec<PeerId>,
+    /// Whose messages the reader holds.
+    held: Vec<PeerId>,
     messages: usize,
 }
 
@@ -28,10 +32,9 @@ struct Inflow {
 }
 
 impl FairQueue {
-    /// No peers yet. `mark` is what one peer may have waiting in both halves together, so each half gets half.
+    /// No peers yet. `mark` is what one peer may have waiting in both halves together.
     pub fn new(mark: Mark, budget: Option<Budget>) -> Self {
-        let mark = Mark { messages: mark.messages.div_ceil(2), octets: mark.octets.div_ceil(2) };
-        Self { mark, budget, peers: BTreeMap::new(), messages: 0 }
+        Self { mark, budget, peers: BTreeMap::new(), filled: Vec::new(), held: Vec::new(), messages: 0 }
     }
 
     /// Adds a peer.
@@ -52,9 +55,13 @@ impl FairQueue {
 
     /// Takes messages of a peer; what stays in `run` found no room.
     pub fn push(&mut self, peer: PeerId, run: &mut Run) {
-        if let Some(inflow) = self.peers.get_mut(&peer) {
-            self.messages += inflow.queue.push(run);
+        let Some(inflow) = self.peers.get_mut(&peer) else { return };
+        let was_empty = inflow.queue.is_empty();
+        let taken = inflow.queue.push(run);
+        if was_empty && taken > 0 {
+            self.filled.push(peer);
         }
+        self.messages += taken;
     }
 
     /// Messages waiting.
@@ -67,16 +74,24 @@ impl FairQueue {
         self.peers.values().filter(|p| !p.gone).count()
     }
 
-    /// Moves all that waits to the reader's half.
+    /// Moves all that waits to the reader's half, which is empty: what it held counts towards the mark no more.
     pub fn swap(&mut self, turns: &mut Turns) {
-        self.peers.retain(|_, inflow| {
-            if !inflow.queue.is_empty() {
-                let mut runs = turns.spare.pop().unwrap_or_default();
-                inflow.queue.take(usize::MAX, &mut runs);
-                turns.ring.push_back(runs);
+        for id in self.held.drain(..) {
+            if let Some(inflow) = self.peers.get_mut(&id) {
+                inflow.queue.set_mark(self.mark);
             }
-            !inflow.gone
-        });
+        }
+        for id in self.filled.drain(..) {
+            let Some(inflow) = self.peers.get_mut(&id) else { continue };
+            let queue = &mut inflow.queue;
+            queue.set_mark(self.mark.less(queue.messages(), queue.octets()));
+            turns.add(|runs| queue.take(usize::MAX, runs));
+            if inflow.gone {
+                self.peers.remove(&id);
+            } else {
+                self.held.push(id);
+            }
+        }
         self.messages = 0;
     }
 }
@@ -84,32 +99,72 @@ impl FairQueue {
 /// The reader's half: what came at the last swap, by peer.
 #[derive(Debug, Default)]
 pub struct Turns {
-    ring: VecDeque<VecDeque<Run>>,
+    /// Whose turn it is.
+    current: Turn,
+    /// The other peers, in the order of their turns; none of them is empty.
+    others: VecDeque<Turn>,
     /// Emptied queues, for the next swap.
     spare: Vec<VecDeque<Run>>,
+}
+
+/// What one peer has left.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Empty only when all is.
+    run: Run,
+    runs: VecDeque<Run>,
 }
 
 impl Turns {
     /// The next message: one of each peer in turn.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
-        let runs = self.ring.front_mut()?;
-        let run = runs.front_mut()?;
-        let message = run.pop()?;
-        if run.is_empty() {
-            runs.pop_front();
+        if self.current.run.is_empty() {
+            self.next_turn();
         }
-        if runs.is_empty() {
-            self.spare.extend(self.ring.pop_front());
-        } else if self.ring.len() > 1 {
-            self.ring.rotate_left(1);
+        let message = self.current.run.pop();
+        if !self.others.is_empty() {
+            self.end_turn();
         }
-        Some(message)
+        message
+    }
+
+    /// Adds a peer with what `fill` gives it.
+    fn add(&mut self, fill: impl FnOnce(&mut VecDeque<Run>)) {
+        let mut runs = self.spare.pop().unwrap_or_default();
+        fill(&mut runs);
+        if let Some(run) = runs.pop_front() {
+            self.others.push_back(Turn { run, runs });
+        }
     }
 
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
-        self.ring.is_empty()
+        self.current.run.is_empty() && self.current.runs.is_empty() && self.others.is_empty()
+    }
+
+    /// Goes on to the next run of this peer, or to the next peer.
+    fn next_turn(&mut self) {
+        match self.current.runs.pop_front() {
+            Some(run) => self.current.run = run,
+            None => {
+                if let Some(next) = self.others.pop_front() {
+                    let empty = std::mem::replace(&mut self.current, next);
+                    self.spare.push(empty.runs);
+                }
+            }
+        }
+    }
+
+    /// One message was taken: it is the next peer's turn.
+    fn end_turn(&mut self) {
+        if self.current.run.is_empty() {
+            self.next_turn();
+        }
+        if let Some(next) = self.others.front_mut().filter(|_| !self.current.run.is_empty()) {
+            std::mem::swap(&mut self.current, next);
+            self.others.rotate_left(1);
+        }
     }
 }
 
@@ -148,11 +203,16 @@ mod tests {
         let mut queue = FairQueue::new(Mark::messages(4), None);
         let a = ids.next_id();
         queue.attach(a);
-        let mut six = run(0..6);
-        queue.push(a, &mut six);
-        assert_eq!(six.messages(), 4);
-        queue.swap(&mut Turns::default());
-        queue.push(a, &mut six);
-        assert_eq!(six.messages(), 2);
+        let mut ten = run(0..10);
+        queue.push(a, &mut ten);
+        assert_eq!(ten.messages(), 6);
+        let mut turns = Turns::default();
+        queue.swap(&mut turns);
+        queue.push(a, &mut ten);
+        assert_eq!(ten.messages(), 6, "the reader holds four");
+        while turns.pop().is_some() {}
+        queue.swap(&mut turns);
+        queue.push(a, &mut ten);
+        assert_eq!((ten.messages(), turns.is_empty()), (2, true));
     }
 }

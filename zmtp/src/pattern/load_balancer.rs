@@ -5,11 +5,7 @@
 //! peer with room wait there, in order, and messages that a vanished peer left unsent go back to its front; without
 //! one the caller keeps them and vanished peers' messages are discarded, as in libzmq.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::Bound::{Excluded, Unbounded},
-    time::Instant,
-};
+use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 
@@ -18,7 +14,7 @@ use super::{
     peers::{Outflow, PeerId, Tally},
     queue::{Mark, Queue},
 };
-use crate::proto::{ProtocolError, Run, SocketType};
+use crate::proto::{Payload, ProtocolError, Run, SocketType};
 
 /// The policy of a PUSH socket.
 #[derive(Debug)]
@@ -26,9 +22,10 @@ pub struct LoadBalancer {
     mark: Mark,
     budget: Option<Budget>,
     immediate: bool,
-    peers: BTreeMap<PeerId, Peer>,
-    /// Who got the last message.
-    last: Option<PeerId>,
+    /// By id, which is the order in which they came.
+    peers: Vec<Peer>,
+    /// Whose turn it is; may be one past the end, for a peer that is still to come.
+    next: usize,
     backlog: Option<Queue>,
     awakened: Vec<PeerId>,
     tally: Tally,
@@ -36,6 +33,7 @@ pub struct LoadBalancer {
 
 #[derive(Debug)]
 struct Peer {
+    id: PeerId,
     queue: Queue,
     lasting: bool,
     connected: bool,
@@ -45,6 +43,10 @@ impl Peer {
     fn takes_part(&self, immediate: bool) -> bool {
         self.connected || self.lasting && !immediate
     }
+
+    fn takes(&self, octets: usize, immediate: bool) -> bool {
+        self.takes_part(immediate) && self.queue.has_room(octets)
+    }
 }
 
 impl LoadBalancer {
@@ -53,8 +55,8 @@ impl LoadBalancer {
         Self {
             mark,
             immediate,
-            peers: BTreeMap::new(),
-            last: None,
+            peers: Vec::new(),
+            next: 0,
             backlog: backlog.map(|mark| Queue::for_waiting(mark, budget.clone())),
             budget,
             awakened: Vec::new(),
@@ -65,40 +67,47 @@ impl LoadBalancer {
     /// Deals messages to peers while there is one with room.
     fn deal(&mut self, run: &mut Run) {
         if self.peers.len() == 1 {
-            return self.deal_to_one(run);
+            // The usual case: a lone peer takes what it can in one go.
+            return self.give(0, |queue| queue.push(run));
         }
-        while let Some(id) = self.next_with_room(run) {
-            let Some(peer) = self.peers.get_mut(&id) else { return };
-            if peer.queue.is_empty() {
-                self.awakened.push(id);
-            }
-            peer.queue.push(&mut run.split_first());
-            self.last = Some(id);
+        while !run.is_empty()
+            && let Some(at) = self.next_with_room(run.first_octets())
+        {
+            self.give(at, |queue| queue.push(&mut run.split_first()));
         }
     }
 
-    /// The usual case: a lone peer takes what it can in one go.
-    fn deal_to_one(&mut self, run: &mut Run) {
-        let Some((id, peer)) = self.peers.iter_mut().next() else { return };
+    /// As [`deal`](Self::deal), for one message.
+    #[inline]
+    fn deal_one<P: Payload>(&mut self, payload: P, octets: usize) -> Result<(), P> {
+        let Some(at) = self.next_with_room(octets) else { return Err(payload) };
+        let mut result = Ok(());
+        self.give(at, |queue| {
+            result = queue.put(payload, octets);
+            usize::from(result.is_ok())
+        });
+        result
+    }
+
+    /// The next in turn that would take a message of `octets` octets.
+    #[inline]
+    fn next_with_room(&self, octets: usize) -> Option<usize> {
+        let fits = |at: &usize| self.peers[*at].takes(octets, self.immediate);
+        let next = self.next.min(self.peers.len());
+        (next..self.peers.len()).chain(0..next).find(fits)
+    }
+
+    /// Lets the peer at `at` take messages; `take` returns how many.
+    #[inline]
+    fn give(&mut self, at: usize, take: impl FnOnce(&mut Queue) -> usize) {
+        let peer = &mut self.peers[at];
         let was_empty = peer.queue.is_empty();
-        if peer.takes_part(self.immediate) && peer.queue.push(run) > 0 {
-            self.last = Some(*id);
+        if peer.takes_part(self.immediate) && take(&mut peer.queue) > 0 {
+            self.next = at + 1;
             if was_empty {
-                self.awakened.push(*id);
+                self.awakened.push(peer.id);
             }
         }
-    }
-
-    /// The next in turn that would take the first message of `run`.
-    fn next_with_room(&self, run: &Run) -> Option<PeerId> {
-        if run.is_empty() {
-            return None;
-        }
-        let octets = run.first_octets();
-        let fits = |peer: &Peer| peer.takes_part(self.immediate) && peer.queue.has_room(octets);
-        let after = self.last.map_or(Unbounded, Excluded);
-        let mut in_turn = self.peers.range((after, Unbounded)).chain(&self.peers);
-        in_turn.find(|(_, peer)| fits(peer)).map(|(id, _)| *id)
     }
 
     /// Deals from the backlog what peers have room for.
@@ -113,6 +122,11 @@ impl LoadBalancer {
         }
         self.backlog = Some(backlog);
     }
+
+    fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {
+        let at = self.peers.binary_search_by_key(&id, |known| known.id).ok()?;
+        self.peers.get_mut(at)
+    }
 }
 
 impl Outflow for LoadBalancer {
@@ -120,19 +134,22 @@ impl Outflow for LoadBalancer {
 
     fn attach(&mut self, peer: PeerId, lasting: bool) {
         let queue = Queue::new(self.mark, self.budget.clone());
-        self.peers.insert(peer, Peer { queue, lasting, connected: !lasting });
+        let at = self.peers.partition_point(|known| known.id < peer);
+        self.peers.insert(at, Peer { id: peer, queue, lasting, connected: !lasting });
         self.deal_backlog();
     }
 
     fn set_connected(&mut self, peer: PeerId, connected: bool) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
+        if let Some(peer) = self.peer(peer) {
             peer.connected = connected;
         }
         self.deal_backlog();
     }
 
     fn detach(&mut self, peer: PeerId) {
-        let Some(mut gone) = self.peers.remove(&peer) else { return };
+        let Ok(at) = self.peers.binary_search_by_key(&peer, |known| known.id) else { return };
+        let mut gone = self.peers.remove(at);
+        self.next -= usize::from(at < self.next);
         let left = gone.queue.messages() as u64;
         let Some(backlog) = &mut self.backlog else {
             self.tally.discarded += left;
@@ -143,6 +160,18 @@ impl Outflow for LoadBalancer {
         backlog.put_back(runs);
         self.tally.returned += left;
         self.deal_backlog();
+    }
+
+    #[inline]
+    fn put<P: Payload>(&mut self, payload: P, octets: usize, _now: impl Fn() -> Instant) -> Result<(), P> {
+        let waits = self.backlog.as_ref().is_some_and(|backlog| !backlog.is_empty());
+        let dealt = if waits { Err(payload) } else { self.deal_one(payload, octets) };
+        match (dealt, &mut self.backlog) {
+            (Err(payload), Some(backlog)) => backlog.put(payload, octets)?,
+            (dealt, _) => dealt?,
+        }
+        self.tally.accepted += 1;
+        Ok(())
     }
 
     fn push(&mut self, run: &mut Run, _now: impl Fn() -> Instant) {
@@ -157,7 +186,7 @@ impl Outflow for LoadBalancer {
     }
 
     fn take(&mut self, peer: PeerId, octets: usize, to: &mut VecDeque<Run>) {
-        let Some(peer) = self.peers.get_mut(&peer) else { return };
+        let Some(peer) = self.peer(peer) else { return };
         peer.queue.take(octets, to);
         if self.backlog.as_ref().is_some_and(|b| !b.is_empty()) {
             self.deal_backlog();
@@ -165,7 +194,7 @@ impl Outflow for LoadBalancer {
     }
 
     fn put_back(&mut self, peer: PeerId, unsent: VecDeque<Run>) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
+        if let Some(peer) = self.peer(peer) {
             peer.queue.put_back(unsent);
         }
     }
@@ -179,7 +208,7 @@ impl Outflow for LoadBalancer {
     }
 
     fn is_drained(&self, peer: PeerId) -> bool {
-        self.peers.get(&peer).is_none_or(|p| p.queue.is_empty())
+        !self.peers.iter().any(|known| known.id == peer && !known.queue.is_empty())
     }
 
     fn take_awakened(&mut self) -> Option<PeerId> {
@@ -187,12 +216,12 @@ impl Outflow for LoadBalancer {
     }
 
     fn queued(&self) -> (usize, usize) {
-        let queues = self.peers.values().map(|p| &p.queue).chain(&self.backlog);
+        let queues = self.peers.iter().map(|p| &p.queue).chain(&self.backlog);
         queues.fold((0, 0), |(messages, octets), q| (messages + q.messages(), octets + q.octets()))
     }
 
     fn connected(&self) -> usize {
-        self.peers.values().filter(|p| p.connected).count()
+        self.peers.iter().filter(|p| p.connected).count()
     }
 
     fn tally(&self) -> Tally {

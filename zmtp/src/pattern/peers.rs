@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 
-use crate::proto::{ProtocolError, Run, SocketType};
+use crate::proto::{Payload, ProtocolError, Run, SocketType};
 
 /// A peer of a socket, for as long as it is one. Never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,13 @@ pub trait Outflow: Send + 'static {
 
     /// Removes a peer.
     fn detach(&mut self, peer: PeerId);
+
+    /// Takes one message, which has `octets` octets, or gives it back when it finds no room. `now` as in
+    /// [`push`](Self::push).
+    ///
+    /// # Errors
+    /// The message.
+    fn put<P: Payload>(&mut self, payload: P, octets: usize, now: impl Fn() -> Instant) -> Result<(), P>;
 
     /// Takes messages from the front of `run`. What stays in it found no room. The clock is asked only by patterns that
     /// hold messages, since asking costs as much as queueing a small one.

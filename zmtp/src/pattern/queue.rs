@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::budget::Budget;
-use crate::proto::Run;
+use crate::proto::{Payload, Run, page};
 
 /// A high-water mark: what a queue holds before it is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +20,16 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// What is left of it beside so many.
+    #[must_use]
+    pub fn less(self, messages: usize, octets: usize) -> Self {
+        Self { messages: self.messages.saturating_sub(messages), octets: self.octets.saturating_sub(octets) }
+    }
+
     /// A mark that is never reached.
     pub const UNLIMITED: Self = Self { messages: usize::MAX, octets: usize::MAX };
 
-    /// A mark of `messages`, and the default of 64 MiB.
+    /// A mark of `messages`, and the default of 16 MiB.
     pub fn messages(messages: usize) -> Self {
         Self { messages, ..Self::default() }
     }
@@ -35,9 +41,10 @@ impl Mark {
 }
 
 impl Default for Mark {
-    /// 1,000 messages as in libzmq, and 64 MiB, since a count alone lets 1,000 messages of 1 MiB fill a host.
+    /// 1,000 messages as in libzmq, and 16 MiB, which are as many of 16 KiB: a count alone lets 1,000 messages of 1 MiB
+    /// fill a host.
     fn default() -> Self {
-        Self { messages: 1000, octets: 64 << 20 }
+        Self { messages: 1000, octets: 16 << 20 }
     }
 }
 
@@ -79,6 +86,11 @@ impl Queue {
         queue
     }
 
+    /// From now on another mark. What is held stays.
+    pub fn set_mark(&mut self, mark: Mark) {
+        self.mark = mark;
+    }
+
     /// Messages held.
     pub fn messages(&self) -> usize {
         self.messages
@@ -108,10 +120,37 @@ impl Queue {
         taken
     }
 
+    /// Takes one message, which has `octets` octets, or gives it back when it finds no room.
+    ///
+    /// # Errors
+    /// The message.
+    #[inline]
+    pub fn put<P: Payload>(&mut self, payload: P, octets: usize) -> Result<(), P> {
+        if !self.has_room(octets) {
+            return Err(payload);
+        }
+        if octets < GATHERED || P::BORROWED && octets <= SEGMENT {
+            payload.encode(self.gather(1, octets));
+        } else {
+            self.append(payload.into_message().into());
+        }
+        Ok(())
+    }
+
+    /// Takes a copy of a small message, or of a borrowed one; `false` when it finds no room.
+    #[inline]
+    pub fn put_copy<P: Payload>(&mut self, payload: &P, octets: usize) -> bool {
+        let fits = self.has_room(octets);
+        if fits {
+            payload.encode(self.gather(1, octets));
+        }
+        fits
+    }
+
     /// Puts messages back in front, in order, whatever the mark: they were in here before.
     pub fn put_back(&mut self, runs: VecDeque<Run>) {
         for run in runs.into_iter().rev().filter(|run| !run.is_empty()) {
-            self.count_in(&run);
+            self.count_in(run.messages(), run.octets());
             self.runs.push_front(run);
         }
     }
@@ -122,7 +161,7 @@ impl Queue {
             if self.runs.is_empty() {
                 self.seal();
             }
-            let Some(run) = self.runs.pop_front() else { return };
+            let Some(run) = self.runs.pop_front() else { break };
             let len = run.octets();
             self.messages -= run.messages();
             self.octets -= len;
@@ -131,9 +170,12 @@ impl Queue {
             }
             to.extend([run]);
             if len >= octets {
-                return;
+                break;
             }
             octets -= len;
+        }
+        if self.is_empty() {
+            self.turn_page_to(BytesMut::new());
         }
     }
 
@@ -160,29 +202,47 @@ impl Queue {
         if run.is_empty() {
             return;
         }
-        let len = self.count_in(&run);
-        if len >= GATHERED {
+        let octets = run.octets();
+        if octets >= GATHERED {
+            self.count_in(run.messages(), octets);
             self.seal();
             self.runs.push_back(run);
             return;
         }
-        if self.gathered.len() + len > SEGMENT {
-            self.seal();
-        }
-        for chunk in run.chunks() {
-            self.gathered.extend_from_slice(chunk);
-        }
-        self.gathered_messages += run.messages();
+        let gathered = self.gather(run.messages(), octets);
+        run.chunks().for_each(|chunk| gathered.extend_from_slice(chunk));
     }
 
-    fn count_in(&mut self, run: &Run) -> usize {
-        let len = run.octets();
-        self.messages += run.messages();
-        self.octets += len;
-        if let Some(budget) = &self.budget {
-            budget.take(len);
+    /// Room for messages that the caller appends.
+    #[inline]
+    fn gather(&mut self, messages: usize, octets: usize) -> &mut BytesMut {
+        self.count_in(messages, octets);
+        if self.gathered.len() + octets > SEGMENT {
+            self.seal();
         }
-        len
+        if self.gathered.capacity() - self.gathered.len() < octets {
+            self.turn_page_to(page::take(octets));
+        }
+        self.gathered_messages += messages;
+        &mut self.gathered
+    }
+
+    #[inline]
+    fn count_in(&mut self, messages: usize, octets: usize) {
+        self.messages += messages;
+        self.octets += octets;
+        if let Some(budget) = &self.budget {
+            budget.take(octets);
+        }
+    }
+
+    /// Goes on gathering elsewhere.
+    fn turn_page_to(&mut self, next: BytesMut) {
+        self.seal();
+        let last = std::mem::replace(&mut self.gathered, next);
+        if last.capacity() > 0 {
+            page::give_back(last);
+        }
     }
 
     /// Ends the gathering of what is gathered so far.
@@ -204,9 +264,9 @@ impl Drop for Queue {
 
 /// Runs below this are copied together: the copy costs less than a slice of its own in `writev` would, and a waiting
 /// message pins at most 16 times its size of a 64 KiB page.
-const GATHERED: usize = 4 << 10;
-/// Copies go into buffers of this size, so that a long queue is many buffers that are freed as it drains.
-const SEGMENT: usize = 64 << 10;
+pub(super) const GATHERED: usize = 4 << 10;
+/// Copies go into segments of this size, so that a long queue is many pages that are free again as it drains.
+const SEGMENT: usize = page::SIZE;
 
 #[cfg(test)]
 mod tests {

@@ -35,14 +35,23 @@ impl Chunks {
     }
 
     /// The only piece, or `None` when there are several.
+    #[inline]
     pub(crate) fn contiguous(&self) -> Option<&Bytes> {
         self.tail.is_none().then_some(&self.head)
     }
 
     /// Takes `octets` off the front of the only piece.
+    #[inline]
     pub(crate) fn split_to(&mut self, octets: usize) -> Self {
         debug_assert!(self.tail.is_none());
         Self { head: self.head.split_to(octets.min(self.head.len())), tail: None }
+    }
+
+    /// Drops `octets` off the front of the only piece.
+    #[inline]
+    pub(crate) fn advance(&mut self, octets: usize) {
+        debug_assert!(self.tail.is_none());
+        self.head.advance(octets.min(self.head.len()));
     }
 
     /// A copy in one piece of its own.
@@ -137,6 +146,11 @@ impl Iterator for IntoFrames {
 /// Octets of the message at the start of `octets`, headers included; `None` while its last frame is not all there.
 #[inline]
 pub(crate) fn message_len(octets: &[u8]) -> Option<usize> {
+    // The usual message is one short frame.
+    if let [0, size, ..] = octets {
+        let len = Header::SHORT + usize::from(*size);
+        return (len <= octets.len()).then_some(len);
+    }
     let mut at = 0;
     loop {
         let (header, n) = Header::decode(octets.get(at..)?).ok()??;

@@ -71,7 +71,7 @@ pub enum Event {
 ///
 /// | family | methods |
 /// |---|---|
-/// | octets in | [`read_buffer`](Self::read_buffer), [`handle_read`](Self::handle_read), [`handle_eof`](Self::handle_eof) |
+/// | octets in | [`read_buffer`](Self::read_buffer), [`handle_read`](Self::handle_read), [`handle_idle`](Self::handle_idle), [`handle_eof`](Self::handle_eof) |
 /// | events out | [`poll_event`](Self::poll_event) |
 /// | commands in | [`send`](Self::send), [`subscribe`](Self::subscribe), [`cancel`](Self::cancel) |
 /// | octets out | [`poll_transmit`](Self::poll_transmit), [`handle_written`](Self::handle_written) |
@@ -139,6 +139,13 @@ impl Connection {
     /// Octets were read into the buffer; returns how many.
     pub fn handle_read(&mut self) -> usize {
         self.decoder.handle_read()
+    }
+
+    /// Nothing has come and nothing may come for long: gives back what memory is not needed until then.
+    ///
+    /// Optional; worth it for whoever has many connections.
+    pub fn handle_idle(&mut self) {
+        self.decoder.handle_idle();
     }
 
     /// The stream has ended. A message that is not all there is dropped.

@@ -7,14 +7,14 @@
 //!        0            boundary                           parsed            len      capacity
 //! ```
 //! `0 <= boundary <= parsed <= len`. Whole messages leave as one [`Run`], a slice of the page: no copy, no object per
-//! frame. A frame too large for the page gets an allocation of its own into which the rest is read directly. That
-//! one grows with the octets that have arrived, never to the size that a header announces.
+//! frame. A frame too large for the page gets an allocation of its own into which the rest is read directly. What the
+//! peer has not sent yet, or not sent before in a single frame, sizes no allocation: a header may announce anything.
 //!
 //! It loops and never recurses, and it never looks at a message's body.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut, buf::Limit};
 
-use super::{chunks::Chunks, error::ProtocolError, frame::Header, limits::Limits, message::Message, run::Run};
+use super::{chunks::Chunks, error::ProtocolError, frame::Header, limits::Limits, message::Message, page, run::Run};
 
 /// What comes out of the decoder.
 #[derive(Debug)]
@@ -31,7 +31,10 @@ pub struct Decoder {
     limits: Limits,
     /// Why messages are refused, when they are.
     refuses: Option<&'static str>,
+    /// Nothing while there is nothing in it.
     page: BytesMut,
+    /// `page` is one that is to be given back, not a copy of what is unfinished.
+    is_page: bool,
     parsed: usize,
     boundary: usize,
     /// Messages in `page[..boundary]`.
@@ -41,8 +44,10 @@ pub struct Decoder {
     octets: usize,
     pieces: Option<Chunks>,
     large: Option<Large>,
-    /// Octets that the next page gets; grows while reads fill it.
-    page_size: usize,
+    /// The largest frame with an allocation of its own that came so far.
+    largest: usize,
+    /// The last message ended with such a frame.
+    after_large: bool,
     /// What the buffer held before the read in progress.
     before: usize,
 }
@@ -62,6 +67,7 @@ impl Decoder {
             limits,
             refuses: None,
             page: BytesMut::new(),
+            is_page: false,
             parsed: 0,
             boundary: 0,
             messages: 0,
@@ -69,39 +75,60 @@ impl Decoder {
             octets: 0,
             pieces: None,
             large: None,
-            page_size: MIN_PAGE,
+            largest: 0,
+            after_large: false,
             before: 0,
         }
     }
 
     /// Room to read into, never empty. After the read call [`handle_read`](Self::handle_read).
     pub fn read_buffer(&mut self) -> Limit<&mut BytesMut> {
+        if self.large.is_none() && self.page.capacity() - self.page.len() < page::WORTHWHILE {
+            self.turn_page();
+        }
         if let Some(large) = &mut self.large {
             let rest = large.size - large.body.len();
             // Doubling keeps the copies of growing linear while memory stays within twice what has arrived.
-            large.body.reserve(rest.min(large.body.len().max(MAX_PAGE)));
+            large.body.reserve(rest.min(large.body.len().max(page::SIZE)));
             self.before = large.body.len();
             let room = rest.min(large.body.capacity() - large.body.len());
             return (&mut large.body).limit(room);
         }
-        if self.page.capacity() - self.page.len() < MIN_READ {
-            self.page.reserve(self.page_size);
-        }
         self.before = self.page.len();
         let room = self.page.capacity() - self.page.len();
+        // Behind a large frame mostly comes another, of which the less the better has to be copied out of the page.
+        let room = if std::mem::take(&mut self.after_large) { room.min(LEAD) } else { room };
         (&mut self.page).limit(room)
     }
 
     /// Takes note that octets were read; returns how many.
     pub fn handle_read(&mut self) -> usize {
-        let (len, full) = match &self.large {
-            Some(large) => (large.body.len(), false),
-            None => (self.page.len(), self.page.len() == self.page.capacity()),
-        };
-        if full {
-            self.page_size = (self.page_size * 2).min(MAX_PAGE);
-        }
+        let len = self.large.as_ref().map_or(self.page.len(), |large| large.body.len());
         len - std::mem::replace(&mut self.before, len)
+    }
+
+    /// Takes note that nothing more has come, perhaps for long: holds no memory but for what is unfinished.
+    pub fn handle_idle(&mut self) {
+        if !self.is_page || self.page.len() > PARKED || self.boundary > 0 {
+            return;
+        }
+        let unfinished = BytesMut::from(&self.page[..]);
+        self.is_page = false;
+        page::give_back(std::mem::replace(&mut self.page, unfinished));
+    }
+
+    /// Goes on with another page; what is unfinished moves there.
+    fn turn_page(&mut self) {
+        if self.page.len() > page::SIZE / 2 && self.boundary == 0 {
+            // Whole frames stay where they are. The one under way is small enough for another page.
+            self.set_aside(self.parsed);
+        }
+        let mut next = page::take(self.page.len() + page::WORTHWHILE);
+        next.extend_from_slice(&self.page);
+        let last = std::mem::replace(&mut self.page, next);
+        if std::mem::replace(&mut self.is_page, true) {
+            page::give_back(last);
+        }
     }
 
     /// The octets that are not parsed yet, for the greeting, which is no frame.
@@ -191,6 +218,9 @@ impl Decoder {
             }
             self.boundary = end;
             self.messages += 1;
+            if self.messages == MAX_RUN {
+                return Ok(self.take_run());
+            }
         }
     }
 
@@ -238,7 +268,8 @@ impl Decoder {
 
     fn start_large(&mut self, n: usize, size: usize, more: bool) {
         self.set_aside(self.parsed + n);
-        let mut body = BytesMut::with_capacity(size.min(MAX_PAGE));
+        let proven = size.min(self.largest.max(page::SIZE));
+        let mut body = page::take_large(size).unwrap_or_else(|| BytesMut::with_capacity(proven));
         body.put_slice(&self.page);
         self.page.clear();
         self.large = Some(Large { body, size, more });
@@ -246,8 +277,10 @@ impl Decoder {
 
     fn finish_large(&mut self) -> Option<Run> {
         let large = self.large.take()?;
+        self.largest = self.largest.max(large.size);
+        self.after_large = !large.more;
         let pieces = self.pieces.get_or_insert_default();
-        pieces.push(large.body.freeze());
+        pieces.push(page::freeze_large(large.body));
         if large.more {
             return None;
         }
@@ -277,18 +310,18 @@ impl Decoder {
     }
 }
 
-/// The first page of a connection: most carry little, and an idle one should cost little.
-const MIN_PAGE: usize = 8 << 10;
-/// A page that is filled is followed by one of twice the size, up to this: about 1,000 messages of 64 octets in one
-/// read. Unmeasured beyond the sketch that used 64 KiB.
-const MAX_PAGE: usize = 64 << 10;
-/// Less room than this is not worth a read.
-const MIN_READ: usize = 2 << 10;
+/// Messages of one run: a quarter of the usual mark, so that a queue seldom has to take a run apart.
+const MAX_RUN: usize = 250;
+/// What is unfinished when a connection falls silent is copied out of its page up to this size: otherwise each silent
+/// peer could hold a page with one octet. Beyond it a page is held for at most 16 times what is in it.
+const PARKED: usize = 4 << 10;
+/// A first read behind a large frame: a header, and messages of the usual size.
+const LEAD: usize = 8 << 10;
 /// A piece below this is copied out of its page: at most 16 times its size stays pinned otherwise.
 const COPIED: usize = 4 << 10;
-/// A frame that needs more than this leaves the page for an allocation of its own. Below [`MAX_PAGE`], so that a page
-/// always has room for the frame under way.
-const OWN_ALLOCATION: usize = 32 << 10;
+/// A frame that needs more than this leaves the page for an allocation of its own. Half a page, so that a page always
+/// has room for the frame under way.
+const OWN_ALLOCATION: usize = page::SIZE / 2;
 
 #[cfg(test)]
 mod tests {
@@ -346,12 +379,11 @@ mod tests {
 
     #[test]
     fn one_read_gives_one_run() {
-        let wire = b"\x00\x01x".repeat(1000);
+        let wire = b"\x00\x01x".repeat(200);
         let mut decoder = Decoder::new(Limits::default());
-        decoder.page.reserve(wire.len());
         let items = feed(&mut decoder, &wire, usize::MAX).unwrap();
         let [Item::Run(run)] = &items[..] else { panic!("{items:?}") };
-        assert_eq!((run.messages(), run.octets()), (1000, 3000));
+        assert_eq!((run.messages(), run.octets()), (200, 600));
         assert!(decoder.is_between_messages());
     }
 
@@ -379,6 +411,6 @@ mod tests {
         let mut wire = vec![2];
         wire.extend_from_slice(&(64u64 << 20).to_be_bytes());
         assert!(feed(&mut decoder, &wire, usize::MAX).unwrap().is_empty());
-        assert!(decoder.read_buffer().remaining_mut() <= 2 * MAX_PAGE);
+        assert!(decoder.read_buffer().remaining_mut() <= 2 * page::SIZE);
     }
 }

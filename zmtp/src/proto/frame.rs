@@ -23,6 +23,8 @@ pub struct Header {
 impl Header {
     /// Octets of a header with a short size.
     pub const SHORT: usize = 2;
+    /// The longest body that takes the short form.
+    pub const MAX_SHORT: usize = u8::MAX as usize;
     /// Octets of a header with a long size: the most that a header can have.
     pub const LONG: usize = 9;
 

@@ -54,6 +54,14 @@ impl Run {
     /// Takes the first message.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
+        if let Some(octets) = self.chunks.contiguous().filter(|_| self.messages > 1)
+            && let Some(len) = message_len(octets)
+            && let Some(message) = Message::small(octets, len)
+        {
+            self.messages -= 1;
+            self.chunks.advance(len);
+            return Some(message);
+        }
         (self.messages > 0).then(|| Message::from_chunks(self.split_first().chunks))
     }
 
@@ -64,6 +72,7 @@ impl Run {
     }
 
     /// Octets of the first message.
+    #[inline]
     pub fn first_octets(&self) -> usize {
         match self.chunks.contiguous() {
             Some(octets) if self.messages > 1 => message_len(octets).unwrap_or(octets.len()),
@@ -111,6 +120,7 @@ impl Run {
         Self { chunks: self.chunks.detach(), messages: self.messages }
     }
 
+    #[inline]
     fn split(&mut self, messages: usize, octets: usize) -> Self {
         if messages >= self.messages {
             return std::mem::take(self);

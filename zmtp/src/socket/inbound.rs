@@ -46,22 +46,21 @@ impl Inbound {
             return Poll::Ready(message);
         }
         let mut state = self.lock();
-        if state.queue.messages() == 0 {
+        let message = state.refill(turns);
+        if message.is_none() {
             state.reader = Some(cx.waker().clone());
-            return Poll::Pending;
         }
-        self.refill(state, turns);
-        match turns.pop() {
-            Some(message) => Poll::Ready(message),
-            None => Poll::Pending,
-        }
+        wake_blocked(state);
+        message.map_or(Poll::Pending, Poll::Ready)
     }
 
     /// The next message if one is there.
     pub(crate) fn try_recv(&self, turns: &mut Turns) -> Option<Message> {
         turns.pop().or_else(|| {
-            self.refill(self.lock(), turns);
-            turns.pop()
+            let mut state = self.lock();
+            let message = state.refill(turns);
+            wake_blocked(state);
+            message
         })
     }
 
@@ -71,16 +70,24 @@ impl Inbound {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    fn refill(&self, mut state: MutexGuard<'_, State>, turns: &mut Turns) {
-        state.queue.swap(turns);
-        let wakers = state.roster.take_blocked();
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// Fills the reader's half, which is empty, and takes the first message.
+    fn refill(&mut self, turns: &mut Turns) -> Option<Message> {
+        self.queue.swap(turns);
+        turns.pop()
+    }
+}
+
+/// There is room again: frees the lock and wakes the connections that wait for it.
+fn wake_blocked(mut state: MutexGuard<'_, State>) {
+    let wakers = state.roster.take_blocked();
+    drop(state);
+    wakers.into_iter().for_each(Waker::wake);
 }
 
 /// [`Inbound`] alone is a PULL; SUB puts its filter in front.

@@ -7,27 +7,32 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
-use super::{core::Socket, roster::Roster, stats::Stats};
+use super::{
+    brief::{Brief, BriefGuard},
+    core::Socket,
+    roster::Roster,
+    stats::Stats,
+};
 use crate::{
     pattern::{Outflow, PeerId},
-    proto::{Connection, PeerInfo, ProtocolError, Run, SocketType},
+    proto::{Connection, Payload, PeerInfo, ProtocolError, Run, SocketType},
     session::{Feed, Port},
 };
 
 /// The state that senders and connections share.
 #[derive(Debug)]
 pub(crate) struct Outbound<P> {
-    state: Mutex<State<P>>,
+    state: Brief<State<P>>,
     /// Told when a queue was emptied.
     room: Notify,
     /// Told when something is held that will expire.
@@ -39,6 +44,20 @@ pub(crate) struct Outbound<P> {
 struct State<P> {
     pattern: P,
     roster: Roster,
+    /// Octets that were queued since a connection last took some.
+    ahead: usize,
+    /// How many of these a sender may queue before it waits for the connections.
+    lead: usize,
+}
+
+/// A message that was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused<M> {
+    /// No room.
+    Full(M),
+    /// There is room, but the sender should let the connections write first.
+    Ahead(M),
+    Closed(M),
 }
 
 /// What became of [`Outbound::push`].
@@ -53,11 +72,52 @@ pub(crate) enum Pushed {
 impl<P: Outflow> Outbound<P> {
     pub(crate) fn new(pattern: P) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { pattern, roster: Roster::default() }),
+            state: Brief::new(State { pattern, roster: Roster::default(), ahead: 0, lead: LEAD }),
             room: Notify::new(),
             held: Notify::new(),
             written: AtomicU64::new(0),
         })
+    }
+
+    /// Takes one message, or gives it back. A `patient` sender is told when it is far ahead of the connections.
+    #[inline]
+    pub(crate) fn put<M: Payload>(&self, payload: M, patient: bool) -> Result<(), Refused<M>> {
+        let mut state = self.lock();
+        if state.roster.is_closed() {
+            return Err(Refused::Closed(payload));
+        }
+        if state.ahead >= state.lead && patient && state.pattern.connected() > 0 {
+            return Err(Refused::Ahead(payload));
+        }
+        let octets = payload.octets();
+        state.pattern.put(payload, octets, Instant::now).map_err(Refused::Full)?;
+        state.ahead += octets;
+        self.wake(state);
+        Ok(())
+    }
+
+    /// As [`put`](Self::put) for a patient sender, who waits until the message is taken or the socket is closed.
+    pub(crate) async fn put_later<M: Payload>(&self, mut payload: M) -> Result<(), M> {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            // What becomes free from here on wakes this task.
+            room.as_mut().enable();
+            match self.put(payload, true) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Closed(refused)) => return Err(refused),
+                Err(Refused::Full(refused)) => {
+                    payload = refused;
+                    room.await;
+                }
+                Err(Refused::Ahead(refused)) => {
+                    payload = refused;
+                    if timeout(HICCUP, room).await.is_err() {
+                        let mut state = self.lock();
+                        state.lead = state.lead.saturating_mul(2);
+                    }
+                }
+            }
+        }
     }
 
     /// Takes what finds room, from the front of `run`.
@@ -83,11 +143,6 @@ impl<P: Outflow> Outbound<P> {
         }
     }
 
-    /// Told each time that there may be room again.
-    pub(crate) fn room(&self) -> &Notify {
-        &self.room
-    }
-
     /// Forgets what was held for too long, whenever something was held; for sockets that hold.
     pub(crate) async fn expire_forever(&self) {
         loop {
@@ -106,21 +161,23 @@ impl<P: Outflow> Outbound<P> {
         self.lock().pattern.expire(Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<P>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> BriefGuard<'_, State<P>> {
+        self.state.lock()
     }
 
     /// Frees the lock, then wakes the tasks for which the pattern has something new.
-    fn wake(&self, mut state: MutexGuard<'_, State<P>>) {
-        let State { pattern, roster } = &mut *state;
-        let mut first = None;
-        let mut others = Vec::new();
-        while let Some(id) = pattern.take_awakened() {
-            match roster.take_waker(id) {
-                Some(waker) if first.is_some() => others.push(waker),
-                waker => first = first.or(waker),
-            }
+    #[inline]
+    fn wake(&self, mut state: BriefGuard<'_, State<P>>) {
+        if let Some(first) = state.pattern.take_awakened() {
+            Self::wake_all(state, first);
         }
+    }
+
+    fn wake_all(mut state: BriefGuard<'_, State<P>>, first: PeerId) {
+        let State { pattern, roster, .. } = &mut *state;
+        let first = roster.take_waker(first);
+        let others: Vec<Waker> =
+            std::iter::from_fn(|| pattern.take_awakened()).filter_map(|id| roster.take_waker(id)).collect();
         drop(state);
         first.into_iter().chain(others).for_each(Waker::wake);
     }
@@ -211,6 +268,7 @@ impl<P: Outflow> Port for OutPort<P> {
             state.roster.register(self.id, cx);
             return Poll::Pending;
         }
+        (state.ahead, state.lead) = (0, LEAD);
         self.outbound.wake(state);
         self.outbound.room.notify_waiters();
         self.batch.drain(..).for_each(|run| connection.send(run));
@@ -250,3 +308,9 @@ impl<P: Outflow> Drop for OutPort<P> {
 
 /// What one peer's task takes at a time, about: four full pages. More would only take memory out of the mark's sight.
 const WRITE: usize = 256 << 10;
+/// What a sender in a loop puts into queues before it waits for their connections to take it: one segment of a queue.
+/// Beyond that, octets would only leave the CPU's cache before they are written.
+const LEAD: usize = 64 << 10;
+/// A peer that reads nothing for so long gets twice as much queued: so one that is only slow for a moment keeps memory
+/// warm, and one that has stopped has its queue filled to the default mark within a few hundredths of a second.
+const HICCUP: Duration = Duration::from_millis(2);

@@ -6,13 +6,13 @@ use super::{
     core::{BindError, CloseReport, ConnectError, Core},
     monitor::Monitor,
     options::Options,
-    outbound::{Outbound, Pushed},
+    outbound::{Outbound, Pushed, Refused},
     push::SendError,
     stats::Stats,
 };
 use crate::{
     pattern::Distributor,
-    proto::{Message, Run},
+    proto::{Payload, Run},
     transport::Endpoint,
 };
 
@@ -91,8 +91,16 @@ impl Pub {
     ///
     /// # Errors
     /// [`SendError::Closed`] only.
-    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError<Run>> {
-        self.send_run(message.into().into())
+    #[inline]
+    pub fn send(&self, payload: impl Payload) -> Result<(), SendError> {
+        let put = self.outbound.put(payload, false);
+        if self.holds {
+            self.outbound.note_held();
+        }
+        match put {
+            Err(Refused::Closed(payload)) => Err(SendError::Closed(payload.into_message())),
+            Ok(()) | Err(Refused::Full(_) | Refused::Ahead(_)) => Ok(()),
+        }
     }
 
     /// Publishes a run of messages. Never waits.

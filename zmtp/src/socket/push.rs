@@ -6,12 +6,12 @@ use super::{
     core::{BindError, CloseReport, ConnectError, Core},
     monitor::Monitor,
     options::Options,
-    outbound::{Outbound, Pushed},
+    outbound::{Outbound, Pushed, Refused},
     stats::Stats,
 };
 use crate::{
     pattern::LoadBalancer,
-    proto::{Message, Run},
+    proto::{Message, Payload, Run},
     transport::Endpoint,
 };
 
@@ -86,24 +86,21 @@ impl Push {
 
     /// Sends a message to the next peer in turn, waiting while none has room.
     ///
+    /// A sender in a loop that is ahead of its connections waits until they have taken what it sent, as long as they do
+    /// take it. A peer that reads nothing makes it wait at the mark only.
+    ///
     /// Cancel-safe in that the message is either taken or not; one that was not is dropped with the future.
     ///
     /// # Errors
     /// [`SendError::Closed`], with the message.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let mut run = Run::from(message.into());
-        match self.outbound.push(&mut run) {
-            Pushed::All => return Ok(()),
-            Pushed::Closed => return Err(closed(run)),
-            Pushed::Full => {}
-        }
-        loop {
-            let mut room = std::pin::pin!(self.outbound.room().notified());
-            room.as_mut().enable();
-            match self.outbound.push(&mut run) {
-                Pushed::All => return Ok(()),
-                Pushed::Closed => return Err(closed(run)),
-                Pushed::Full => room.await,
+    #[inline]
+    pub async fn send(&self, payload: impl Payload) -> Result<(), SendError> {
+        match self.outbound.put(payload, true) {
+            Ok(()) => Ok(()),
+            Err(Refused::Closed(payload)) => Err(SendError::Closed(payload.into_message())),
+            Err(Refused::Full(payload) | Refused::Ahead(payload)) => {
+                let put = self.outbound.put_later(payload).await;
+                put.map_err(|payload| SendError::Closed(payload.into_message()))
             }
         }
     }
@@ -112,10 +109,10 @@ impl Push {
     ///
     /// # Errors
     /// [`SendError`], with the message.
-    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.try_send_run(message.into().into()).map_err(|error| match error {
-            SendError::Full(run) => SendError::Full(first(run)),
-            SendError::Closed(run) => closed(run),
+    pub fn try_send(&self, payload: impl Payload) -> Result<(), SendError> {
+        self.outbound.put(payload, false).map_err(|refused| match refused {
+            Refused::Full(payload) | Refused::Ahead(payload) => SendError::Full(payload.into_message()),
+            Refused::Closed(payload) => SendError::Closed(payload.into_message()),
         })
     }
 
@@ -154,13 +151,4 @@ impl Push {
     pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
     }
-}
-
-fn closed(run: Run) -> SendError {
-    SendError::Closed(first(run))
-}
-
-/// The message of a run that was made of one.
-fn first(mut run: Run) -> Message {
-    run.pop().unwrap_or_else(|| Message::from(""))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use peer::{Executor, Face, Failure, Incoming, Library, Listening, Receiver, Sender, Work};
-use zmtp::{Message, Options, Pub, Pull, Push, Sub};
+use zmtp::{Multipart, Options, Pub, Pull, Push, Sub};
 
 fn main() -> ExitCode {
     peer::main(&[
@@ -52,7 +52,7 @@ impl Library for Zmtp {
 
     async fn send_once(&self, endpoint: &str, parts: &[Vec<u8>]) -> Result<(), Failure> {
         let End(push) = self.push(endpoint).await?;
-        push.send(message(parts)?).await?;
+        push.send(Multipart(parts)).await?;
         push.close(LINGER).await;
         Ok(())
     }
@@ -88,17 +88,16 @@ impl Library for Zmtp {
 
 impl Sender for End<Push> {
     async fn send(&mut self, parts: &[Vec<u8>]) -> Result<(), Failure> {
-        Ok(self.0.send(message(parts)?).await?)
+        Ok(self.0.send(Multipart(parts)).await?)
     }
 }
 
 impl Sender for Publisher {
     async fn send(&mut self, parts: &[Vec<u8>]) -> Result<(), Failure> {
-        let message = message(parts)?;
-        let octets = message.octets();
-        self.socket.send(message)?;
+        self.socket.send(Multipart(parts))?;
         self.sent += 1;
         if self.sent.is_multiple_of(MARK / 4) {
+            let octets: usize = parts.iter().map(Vec::len).sum();
             self.socket.drained_to(octets * MARK / 2).await;
         }
         Ok(())
@@ -117,10 +116,6 @@ impl Receiver for End<Sub> {
         incoming.message(self.0.recv().await.frames());
         Ok(())
     }
-}
-
-fn message(parts: &[Vec<u8>]) -> Result<Message, Failure> {
-    Message::from_frames(parts.iter().cloned()).ok_or_else(|| "a message without parts".into())
 }
 
 /// Messages that a peer's queue holds by default ([`Options::send_mark`]).
