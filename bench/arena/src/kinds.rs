@@ -33,9 +33,6 @@ pub(crate) enum CellError {
     /// A message was not taken.
     #[error("cannot send: {0}")]
     Send(#[from] SendError),
-    /// A message was not published.
-    #[error("cannot publish: {0}")]
-    Publish(#[from] SendError<zmtp::Run>),
 }
 
 /// A socket that receives.
@@ -133,7 +130,7 @@ async fn push_all(push: &Push, cell: &Cell, messages: u64) -> Result<(), SendErr
 }
 
 /// A PUB never waits, and drops beyond its mark; so its user waits now and then until it has caught up.
-async fn publish_all(publisher: &Pub, cell: &Cell) -> Result<(), SendError<zmtp::Run>> {
+async fn publish_all(publisher: &Pub, cell: &Cell) -> Result<(), SendError> {
     let payload = payload(cell);
     let mark = cell.knob("sndhwm").unwrap_or(Mark::default().messages).max(4);
     let message = Message::from(payload.clone()).octets();
