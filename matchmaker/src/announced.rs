@@ -37,6 +37,7 @@ impl Announced {
     }
 
     /// All that stand, sorted.
+    #[cfg(any(test, feature = "consul", feature = "redis"))]
     pub(crate) fn all(&self) -> Vec<(Topic, Host)> {
         self.lock().keys().cloned().collect()
     }

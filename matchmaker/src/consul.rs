@@ -60,23 +60,37 @@ struct Shared {
 impl Consul {
     /// Connects to nothing yet.
     pub fn new(settings: ConsulSettings) -> Self {
+        let heartbeat = Heartbeat::default();
         Self(Arc::new(Shared {
             api: Api::new(settings),
-            outage: Arc::default(),
+            outage: Arc::new(Outage::new(heartbeat.wake())),
             watches: Mutex::default(),
             directed: Cache::new(DIRECTED_FRESH_FOR),
             announced: Announced::default(),
-            heartbeat: Heartbeat::default(),
+            heartbeat,
         }))
+    }
+
+    /// The volume services on one host, which multi-backend calls of cinder take for a topic.
+    async fn volumes_of(&self, host: &str) -> Result<Arc<[Member]>, BackendError> {
+        let volumes: Topic = Topic::VOLUME.parse().map_err(BackendError::new)?;
+        let members = self.members(&volumes).await?;
+        Ok(members.iter().filter(|member| member.name.machine().as_str() == host).cloned().collect())
     }
 }
 
 impl Backend for Consul {
     fn members<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Arc<[Member]>> {
+        if let Some(host) = topic.as_str().strip_prefix(Topic::VOLUME).and_then(|rest| rest.strip_prefix(':')) {
+            return Box::pin(self.volumes_of(host));
+        }
+        let Some(service) = self.0.api.settings().names.service(topic) else {
+            return Box::pin(ready(Ok(Arc::default())));
+        };
         if topic.is_directed() {
             return match self.0.directed.fresh(topic) {
                 Some(members) => Box::pin(ready(Ok(members))),
-                None => Box::pin(self.0.directed(topic)),
+                None => Box::pin(self.0.directed(topic, service)),
             };
         }
         let mut watches = self.0.watches.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +98,6 @@ impl Backend for Consul {
             Some(watch) if watch.is_alive() => watch,
             _ => {
                 make_room(&mut watches);
-                let service = self.0.api.settings().names.service(topic);
                 let watch = Watch::start(self.0.api.clone(), self.0.outage.clone(), service);
                 watches.entry(topic.clone()).insert_entry(watch).into_mut()
             }
@@ -135,12 +148,14 @@ impl Backend for Consul {
             self.0.announced.add(topic, host);
             self.0.directed.age(topic);
             self.0.heartbeat.keep(&self.0, self.0.api.settings().heartbeat_freq);
+            let _turn = self.0.heartbeat.turn().await;
             self.0.noted(self.0.api.register(topic, host).await)
         })
     }
 
     fn unregister<'a>(&'a self, topic: &'a Topic, host: &'a Host) -> Answer<'a, ()> {
         Box::pin(async {
+            let _turn = self.0.heartbeat.turn().await;
             if !self.0.announced.remove(topic, host) {
                 return Ok(());
             }
@@ -155,28 +170,37 @@ impl Backend for Consul {
 
 impl fmt::Display for Consul {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.api.settings().fmt(f)
+        self.0.fmt(f)
     }
 }
 
 impl Beat for Shared {
-    async fn beat(&self) -> bool {
+    async fn beat(&self) -> Result<(), BackendError> {
+        let mut outcome = Ok(());
         for (topic, host) in self.announced.all() {
-            if self.noted(self.api.pass(&topic, &host).await).is_ok() {
-                continue;
-            }
-            // The agent may have lost it, with all it knew.
-            if self.noted(self.api.register(&topic, &host).await).is_err() {
-                return false;
-            }
+            let passed = match self.noted(self.api.pass(&topic, &host).await) {
+                // The agent may have lost it, with all it knew.
+                Ok(false) => self.noted(self.api.register(&topic, &host).await),
+                passed => passed.map(drop),
+            };
+            outcome = outcome.and(passed);
         }
-        true
+        outcome
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(self.outage.status(), Status::Stale { .. })
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.api.settings().fmt(f)
     }
 }
 
 impl Shared {
-    async fn directed(&self, topic: &Topic) -> Result<Arc<[Member]>, BackendError> {
-        let service = self.api.settings().names.service(topic);
+    async fn directed(&self, topic: &Topic, service: String) -> Result<Arc<[Member]>, BackendError> {
         match self.noted(self.api.health(&service, 0, Duration::ZERO).await) {
             Ok(health) => {
                 let members: Arc<[Member]> = health.members.into();

@@ -1,23 +1,29 @@
 //! The task that repeats announcements, because registries forget those who fall silent.
 //!
 //! What always holds: one task per registry, however many announcements (oslo-bugs B17); no failure
-//! ends it; it ends with its registry. It counts by the monotonic clock, so a stepped clock neither
+//! ends it; it ends with its registry; no beat runs while somebody holds its turn, so that none brings
+//! back what is just being taken back. It counts by the monotonic clock, so a stepped clock neither
 //! hurries nor delays it.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{MutexGuard, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::backend::BackendError;
 use crate::backoff::{Backoff, jittered};
 
 /// A registry whose announcements expire.
-pub(crate) trait Beat: Send + Sync + 'static {
-    /// Announces all that stands once more. False if that failed and is to be tried again soon.
-    fn beat(&self) -> impl Future<Output = bool> + Send;
+pub(crate) trait Beat: fmt::Display + Send + Sync + 'static {
+    /// Announces all that stands once more. What fails is tried again soon.
+    fn beat(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Whether the registry is known, and said, to be away.
+    fn is_away(&self) -> bool;
 }
 
 /// A registry's heartbeat, from its first announcement on.
@@ -25,6 +31,7 @@ pub(crate) trait Beat: Send + Sync + 'static {
 pub(crate) struct Heartbeat {
     task: Mutex<Option<JoinHandle<()>>>,
     wake: Arc<Notify>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Heartbeat {
@@ -33,8 +40,13 @@ impl Heartbeat {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         // A runtime that was shut down has taken its tasks with it.
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
-            *task = Some(tokio::spawn(run(Arc::downgrade(registry), self.wake.clone(), every)));
+            *task = Some(tokio::spawn(run(Arc::downgrade(registry), self.wake.clone(), self.turn.clone(), every)));
         }
+    }
+
+    /// Keeps beats off until it is dropped. Waits for the one under way.
+    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// What to notify for a beat at once: when the registry has come back, perhaps empty.
@@ -52,18 +64,31 @@ impl Drop for Heartbeat {
     }
 }
 
-async fn run<B: Beat>(registry: Weak<B>, wake: Arc<Notify>, every: Duration) {
+async fn run<B: Beat>(registry: Weak<B>, wake: Arc<Notify>, turn: Arc<tokio::sync::Mutex<()>>, every: Duration) {
     let mut backoff = Backoff::default();
     let mut wait = jittered(every);
+    let mut refused = false;
     loop {
         // Either way it is time: the wait is over, or somebody notified.
         let _ = timeout(wait, wake.notified()).await;
         let Some(registry) = registry.upgrade() else { return };
-        wait = if registry.beat().await {
-            backoff.reset();
-            jittered(every)
-        } else {
-            backoff.next().min(every)
+        let turn = turn.lock().await;
+        let outcome = registry.beat().await;
+        drop(turn);
+        wait = match outcome {
+            Ok(()) => {
+                backoff.reset();
+                refused = false;
+                jittered(every)
+            }
+            Err(error) => {
+                if !refused && !registry.is_away() {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "{registry} does not take announcements: this machine will not be found");
+                    refused = true;
+                }
+                backoff.next().min(every)
+            }
         };
     }
 }
@@ -84,8 +109,19 @@ mod tests {
     }
 
     impl Beat for Counting {
-        async fn beat(&self) -> bool {
-            self.beats.fetch_add(1, Ordering::Relaxed) >= self.failures
+        async fn beat(&self) -> Result<(), BackendError> {
+            let done = self.beats.fetch_add(1, Ordering::Relaxed) >= self.failures;
+            if done { Ok(()) } else { Err(BackendError::new(fmt::Error)) }
+        }
+
+        fn is_away(&self) -> bool {
+            true
+        }
+    }
+
+    impl fmt::Display for Counting {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("counting")
         }
     }
 

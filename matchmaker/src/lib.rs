@@ -44,7 +44,9 @@ mod name;
 mod document;
 mod exchange;
 mod finding;
+#[cfg(any(feature = "consul", feature = "redis"))]
 mod secret;
+#[cfg(any(feature = "consul", feature = "redis"))]
 mod url;
 
 mod announced;
@@ -105,9 +107,11 @@ pub use crate::ring_file::{DEFAULT_RING_FILE, MAX_RING, POLL, RingError, RingFil
 #[cfg(feature = "tokio")]
 pub use crate::ring_watch::RingWatch;
 pub use crate::ring_writer::{RingWriter, WriteError, ring_text};
+#[cfg(any(feature = "consul", feature = "redis"))]
 pub use crate::secret::Secret;
 #[cfg(feature = "oslo-config")]
 pub use crate::settings::{Remark, Settings, SettingsError, Warning};
+#[cfg(any(feature = "consul", feature = "redis"))]
 pub use crate::url::{Server, UrlError};
 
 /// An ordered list of bindings over a backend: the first that matches a key answers it, alone.

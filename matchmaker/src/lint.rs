@@ -130,13 +130,13 @@ fn host_rules(entries: &[Entry], findings: &mut Findings) {
 /// each host of `cinder-volume`; people forget it.
 fn volume_rules(entries: &[Entry], findings: &mut Findings) {
     let topics: HashSet<&str> = entries.iter().map(|entry| entry.topic.as_str()).collect();
-    for entry in entries.iter().filter(|entry| entry.topic.as_str() == VOLUME) {
+    for entry in entries.iter().filter(|entry| entry.topic.as_str() == Topic::VOLUME) {
         let machines = entry.hosts.iter().map(|(host, line)| (host.machine(), *line));
         // Backwards, so that of a machine named twice the first line stays.
         let machines: BTreeMap<Host, u32> = machines.rev().collect();
         let hosts = machines.len();
         for (host, line) in machines {
-            if hosts > 1 && !topics.contains(format!("{VOLUME}:{host}").as_str()) {
+            if hosts > 1 && !topics.contains(format!("{}:{host}", Topic::VOLUME).as_str()) {
                 findings.note(line, Rule::NoVolumeTopic { host, hosts });
             }
         }
@@ -186,9 +186,6 @@ fn is_address(host: &Host) -> bool {
     let (address, _zone) = bare.split_once('%').unwrap_or((bare, ""));
     address.parse::<IpAddr>().is_ok()
 }
-
-/// The topic of cinder's volume services.
-const VOLUME: &str = "cinder-volume";
 
 #[cfg(test)]
 mod tests {

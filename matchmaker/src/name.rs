@@ -36,6 +36,9 @@ impl Topic {
     /// What the name of a fanout begins with.
     pub const FANOUT: &'static str = "fanout~";
 
+    /// Cinder's volume services. Its multi-backend calls go to `cinder-volume:HOST`, a topic per host.
+    pub const VOLUME: &'static str = "cinder-volume";
+
     /// The text, as on the wire.
     pub fn as_str(&self) -> &str {
         &self.0

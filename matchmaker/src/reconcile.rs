@@ -131,11 +131,15 @@ fn managed(catalogue: &Listing, rules: &Rules) -> Listing {
     let mut topics: BTreeMap<Topic, BTreeSet<Host>> =
         listed.map(|(topic, members)| (topic.clone(), members.iter().map(named).collect())).collect();
     // Multi-backend calls of cinder go to the host's own topic.
-    let volumes: Vec<_> =
-        topics.iter().filter(|(topic, _)| topic.as_str() == VOLUME).flat_map(|(_, hosts)| hosts).cloned().collect();
+    let volumes: Vec<_> = topics
+        .iter()
+        .filter(|(topic, _)| topic.as_str() == Topic::VOLUME)
+        .flat_map(|(_, hosts)| hosts)
+        .cloned()
+        .collect();
     for host in volumes {
         let machine = host.machine();
-        if let Ok(topic) = format!("{VOLUME}:{machine}").parse() {
+        if let Ok(topic) = format!("{}:{machine}", Topic::VOLUME).parse() {
             topics.entry(topic).or_default().insert(machine);
         }
     }
@@ -145,7 +149,7 @@ fn managed(catalogue: &Listing, rules: &Rules) -> Listing {
 fn refuse_losses(before: &Listing, after: &Listing, rules: &Rules) -> Result<(), Refusal> {
     // A topic per host goes with its host and would count that twice.
     let shared = |listing: &Listing| -> BTreeSet<Topic> {
-        let own = |topic: &Topic| topic.as_str().strip_prefix(VOLUME).is_some_and(|rest| rest.starts_with(':'));
+        let own = |topic: &Topic| topic.as_str().strip_prefix(Topic::VOLUME).is_some_and(|rest| rest.starts_with(':'));
         let served = listing.iter().filter(|(topic, members)| !members.is_empty() && !own(topic));
         served.map(|(topic, _)| topic.clone()).collect()
     };
@@ -171,9 +175,6 @@ fn hosts(listing: &Listing) -> BTreeSet<Host> {
 fn owned<V: Clone>((topic, members): (&Topic, &V)) -> (Topic, V) {
     (topic.clone(), members.clone())
 }
-
-/// The topic of cinder's volume services.
-const VOLUME: &str = "cinder-volume";
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,8 @@
 //! length; while Redis is away every topic that was ever asked for keeps its last answer, and
 //! [`Backend::status`] says since when.
 //!
+//! Redis is trusted with memory: an answer of its is not bounded, other than the list of all keys.
+//!
 //! Not done here: TLS, which cannot be had without C, and Redis Cluster, whose transactions do not
 //! span the keys of a topic.
 
@@ -106,12 +108,14 @@ impl Backend for Redis {
             let Shared { link, announced, heartbeat, .. } = &*self.0;
             announced.add(topic, host);
             heartbeat.keep(&self.0, link.settings().heartbeat_freq);
+            let _turn = heartbeat.turn().await;
             self.0.announce(&[(topic.clone(), host.clone())]).await
         })
     }
 
     fn unregister<'a>(&'a self, topic: &'a Topic, host: &'a Host) -> Answer<'a, ()> {
         Box::pin(async {
+            let _turn = self.0.heartbeat.turn().await;
             if !self.0.announced.remove(topic, host) {
                 return Ok(());
             }
@@ -145,13 +149,23 @@ impl Backend for Redis {
 
 impl fmt::Display for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.link.settings().fmt(f)
+        self.0.fmt(f)
     }
 }
 
 impl Beat for Shared {
-    async fn beat(&self) -> bool {
-        self.announce(&self.announced.all()).await.is_ok()
+    async fn beat(&self) -> Result<(), BackendError> {
+        self.announce(&self.announced.all()).await
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(self.link.status(), Status::Stale { .. })
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.link.settings().fmt(f)
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+#[cfg(any(feature = "consul", feature = "redis"))]
 use std::time::Duration;
 
 use oslo_config::{Config, Declaration, Opt, OptType, Origin, Setting, ValueError};
@@ -208,6 +209,7 @@ impl Reader<'_> {
         Ok((Duration::from_secs(freq), Duration::from_secs(ttl)))
     }
 
+    #[cfg(any(feature = "consul", feature = "redis"))]
     fn number(&self, option: &Opt<i64>, least: i64, most: i64) -> Result<u64, SettingsError> {
         let Setting { value, origin } = self.config.require(option)?;
         let in_range = Some(value).filter(|value| (least..=most).contains(value));
@@ -252,6 +254,7 @@ const REDIS_PASSWORD: Opt<String> = Opt::new("password", "Its password.").in_gro
 const DEFAULT_MATCHMAKER: &str = "local";
 
 /// Most seconds of a heartbeat: a day.
+#[cfg(any(feature = "consul", feature = "redis"))]
 const LONGEST: i64 = 86_400;
 
 #[cfg(test)]

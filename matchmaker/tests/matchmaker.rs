@@ -46,17 +46,16 @@ async fn the_first_binding_that_matches_answers_alone() {
     assert!(matches!(error, LookupError::NoHost { .. }));
 }
 
-/// B37: a server's name need not be a host, as long as it is registered.
+/// A server's name need not be a host, as long as it is registered.
 #[tokio::test]
-async fn a_server_is_found_where_it_registered() {
+async fn b37_a_server_is_found_where_it_registered() {
     let matchmaker = MatchMaker::new(registry(&[("engine.0f3c-uuid", "host1")]).await);
     assert_eq!(hosts(&matchmaker, "engine.0f3c-uuid").await, ["host1"]);
     assert_eq!(hosts(&matchmaker, "engine.host2").await, ["host2"]);
 }
 
-/// B36.
 #[tokio::test]
-async fn an_ipv6_literal_is_a_host() {
+async fn b36_an_ipv6_literal_is_a_host() {
     let matchmaker = MatchMaker::new(registry(&[("compute", "::1")]).await);
     for key in ["compute", "compute.::1"] {
         let to = matchmaker.resolve(&topic(key)).await.unwrap().remove(0);
@@ -81,9 +80,9 @@ async fn a_failed_lookup_does_not_take_a_turn() {
     assert_eq!(hosts(&matchmaker, "t").await, ["h1"]);
 }
 
-/// B34: short-lived processes need not all go to the first host.
+/// Short-lived processes need not all go to the first host.
 #[tokio::test]
-async fn a_random_start_spreads_processes() {
+async fn b34_a_random_start_spreads_processes() {
     let registry = registry(&[("t", "h1"), ("t", "h2"), ("t", "h3")]).await;
     let mut first = HashSet::new();
     for _ in 0..64 {

@@ -112,6 +112,16 @@ async fn whatever_happens_to_the_file_the_last_good_ring_stays() {
     assert!(site.serves("t", "h4").await);
 }
 
+/// An empty list is no host, which the originals answer with StopIteration; an edit takes effect within the promised time.
+#[tokio::test]
+async fn b34_an_empty_list_is_no_host_and_an_edit_of_it_takes_effect() {
+    let site = Site::new(r#"{"t": []}"#);
+    let error = site.host_of("t").await.unwrap_err();
+    assert!(matches!(error, LookupError::NoHost { absence: Absence::NoHosts, .. }), "{error}");
+    fs::write(&site.path, r#"{"t": ["h1"]}"#).unwrap();
+    site.comes_to_serve("t", "h1").await;
+}
+
 /// An empty object is a ring like any other: somebody wrote it, whole.
 #[tokio::test]
 async fn an_empty_object_empties_the_ring() {

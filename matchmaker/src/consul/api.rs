@@ -87,10 +87,12 @@ impl Api {
 
     /// Registers a service on this agent, healthy for the settings' TTL.
     pub(super) async fn register(&self, topic: &Topic, host: &Host) -> Result<(), ConsulFault> {
+        let service = self.settings.names.service(topic);
+        let service = service.ok_or_else(|| ConsulFault::Unmapped { topic: topic.clone() })?;
         let ttl = self.settings.heartbeat_ttl;
         let registration = Registration {
             id: id(topic, host),
-            name: self.settings.names.service(topic),
+            name: service,
             tags: self.settings.tag.iter().cloned().collect(),
             meta: BTreeMap::from([(HOST_KEY, host.to_string())]),
             check: Check {
@@ -103,10 +105,15 @@ impl Api {
         self.put("/v1/agent/service/register", body).await
     }
 
-    /// Passes the check of a registration.
-    pub(super) async fn pass(&self, topic: &Topic, host: &Host) -> Result<(), ConsulFault> {
-        self.put(&format!("/v1/agent/check/pass/{}", escaped(&format!("service:{}", id(topic, host)))), Vec::new())
-            .await
+    /// Passes the check of a registration; false if the agent knows of none.
+    pub(super) async fn pass(&self, topic: &Topic, host: &Host) -> Result<bool, ConsulFault> {
+        let check = format!("service:{}", id(topic, host));
+        match self.put(&format!("/v1/agent/check/pass/{}", escaped(&check)), Vec::new()).await {
+            Ok(()) => Ok(true),
+            // 404 is a newer agent's answer, the text an older one's, with 500.
+            Err(ConsulFault::Status { code, said, .. }) if code == 404 || said.contains("CheckID") => Ok(false),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Takes a registration back. One that is not there is taken back already.
@@ -198,6 +205,8 @@ impl Api {
 /// A failure at Consul.
 #[derive(Debug, Error)]
 pub(super) enum ConsulFault {
+    #[error("topic {topic:?} is no service here: add it to the map")]
+    Unmapped { topic: Topic },
     #[error("its address is no host and port: check the URL")]
     Address,
     #[error("no request could be made")]
@@ -222,7 +231,7 @@ impl ConsulFault {
         match self {
             Self::Unreachable(_) | Self::Broken(_) | Self::Silent { .. } => true,
             Self::Status { code, .. } => *code >= 500 || *code == 429,
-            Self::Address | Self::Request(_) | Self::TooLarge | Self::Json(_) => false,
+            Self::Unmapped { .. } | Self::Address | Self::Request(_) | Self::TooLarge | Self::Json(_) => false,
         }
     }
 }

@@ -27,18 +27,17 @@ impl Names {
         self.topics.get(service).cloned()
     }
 
-    /// The service that a topic is. A directed topic of a mapped one goes with it, and so does one
-    /// `cinder-volume:host1`.
-    pub(crate) fn service(&self, topic: &Topic) -> String {
+    /// The service that a topic is, if it is one. A directed topic of a mapped one goes with it.
+    pub(crate) fn service(&self, topic: &Topic) -> Option<String> {
         let text = topic.as_str();
-        let head = text.split(['.', ':']).next().unwrap_or_default();
-        let mapped = self.topics.iter();
-        let mapped = mapped.filter(|(_, known)| known.as_str() == text || known.as_str() == head);
-        // The whole topic, if there is one, before its head.
-        match mapped.max_by_key(|(_, known)| known.as_str().len()) {
-            Some((service, known)) => format!("{service}{}", &text[known.as_str().len()..]),
-            None => text.to_owned(),
+        if self.topics.is_empty() {
+            return Some(text.to_owned());
         }
+        let head = text.split('.').next().unwrap_or_default();
+        let mapped = |wanted: &str| self.topics.iter().find(|(_, topic)| topic.as_str() == wanted);
+        // The whole topic, if there is one, before its head.
+        let (service, known) = mapped(text).or_else(|| mapped(head))?;
+        Some(format!("{service}{}", &text[known.as_str().len()..]))
     }
 }
 
@@ -76,7 +75,7 @@ mod tests {
         assert_eq!(names.topic("compute").unwrap().as_str(), "compute");
         assert_eq!(names.topic("consul"), None);
         assert_eq!(names.topic("a/b"), None);
-        assert_eq!(names.service(&"compute".parse().unwrap()), "compute");
+        assert_eq!(names.service(&"compute".parse().unwrap()).as_deref(), Some("compute"));
     }
 
     #[test]
@@ -86,12 +85,13 @@ mod tests {
         assert_eq!(names.topic("cinder-volume").unwrap().as_str(), "cinder-volume");
         assert_eq!(names.topic("scheduler"), None);
         for (topic, service) in [
-            ("scheduler", "nova-scheduler"),
-            ("scheduler.host1", "nova-scheduler.host1"),
-            ("cinder-volume:c1", "cinder-volume:c1"),
-            ("schedulers", "schedulers"),
+            ("scheduler", Some("nova-scheduler")),
+            ("scheduler.host1", Some("nova-scheduler.host1")),
+            ("cinder-volume", Some("cinder-volume")),
+            ("schedulers", None),
+            ("nova-scheduler", None),
         ] {
-            assert_eq!(names.service(&topic.parse().unwrap()), service);
+            assert_eq!(names.service(&topic.parse().unwrap()).as_deref(), service, "{topic}");
         }
         assert!("a=".parse::<Names>().is_err());
     }

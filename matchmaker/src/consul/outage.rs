@@ -4,13 +4,19 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use tokio::sync::Notify;
+
 use crate::backend::Status;
 use crate::consul::api::ConsulFault;
 use crate::consul::settings::ConsulSettings;
 
 /// What the requests of all tasks together say.
-#[derive(Debug, Default)]
-pub(super) struct Outage(Mutex<Option<Away>>);
+#[derive(Debug)]
+pub(super) struct Outage {
+    away: Mutex<Option<Away>>,
+    /// Told when Consul is back: it may have lost what was registered.
+    returned: Arc<Notify>,
+}
 
 #[derive(Debug)]
 struct Away {
@@ -21,19 +27,25 @@ struct Away {
 }
 
 impl Outage {
+    /// It is there, as far as is known.
+    pub(super) fn new(returned: Arc<Notify>) -> Self {
+        Self { away: Mutex::default(), returned }
+    }
+
     /// Takes note of what came of a request.
     pub(super) fn note<T>(
         &self,
         settings: &ConsulSettings,
         outcome: Result<T, ConsulFault>,
     ) -> Result<T, Arc<ConsulFault>> {
-        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
         let fault = match outcome {
             Ok(answer) => {
                 let was = away.take();
                 drop(away);
                 if let Some(Away { gone, .. }) = was {
                     tracing::info!(seconds = gone.elapsed().as_secs(), "{settings} is back");
+                    self.returned.notify_one();
                 }
                 return Ok(answer);
             }
@@ -49,7 +61,7 @@ impl Outage {
     }
 
     pub(super) fn status(&self) -> Status {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.away.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Status::Current,
             Some(away) => Status::Stale { since: away.since, cause: away.cause.clone() },
         }

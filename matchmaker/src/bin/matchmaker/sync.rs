@@ -2,8 +2,8 @@
 //! once, or only the file, see what the registry sees.
 //!
 //! What always holds: the ring is replaced whole or left alone; it is left alone if it says the same;
-//! a catalogue that does not answer, is empty or is halved leaves it alone; whatever happens to the
-//! file, the next look puts it right.
+//! a catalogue that does not answer, is empty or is halved leaves it alone; whatever is written into
+//! the file, the next look puts it right.
 
 pub(crate) mod account;
 pub(crate) mod memory;
@@ -175,7 +175,9 @@ fn current(path: &Path) -> Result<(Option<Ring>, Option<RingError>), SyncError> 
     match RingFile::load(path) {
         Ok(ring) => Ok((Some(ring), None)),
         Err(RingError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok((None, None)),
-        Err(damage @ (RingError::Parse { .. } | RingError::NotUtf8 { .. })) => Ok((None, Some(damage))),
+        Err(damage @ (RingError::Parse { .. } | RingError::NotUtf8 { .. } | RingError::TooLarge { .. })) => {
+            Ok((None, Some(damage)))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use matchmaker::{Backend, BackendError, Listing, Topic, differences};
+use matchmaker::{Backend, BackendError, Listing, Status, Topic, differences};
 use tokio::time::sleep;
 
 use crate::report::{change, table};
@@ -21,34 +21,33 @@ pub(crate) async fn watch(
     let mut trouble = None;
     let mut first = true;
     loop {
-        match look(backend, topic).await {
-            Ok(now) => {
-                let changes = differences(&known, &now);
-                if drawn && (first || trouble.is_some() || !changes.is_empty()) {
-                    draw(backend, &now, None)?;
-                }
-                let mut out = io::stdout().lock();
-                for one in changes.iter().filter(|_| !drawn) {
-                    if json { writeln!(out, "{}", change(one)) } else { writeln!(out, "{one}") }?;
-                }
-                out.flush()?;
-                known = now;
-                trouble = None;
-                first = false;
+        let (now, said) = match look(backend, topic).await {
+            Ok(now) => (now, staleness(backend)),
+            Err(error) => (known.clone(), Some(crate::chain(&error))),
+        };
+        let changes = differences(&known, &now);
+        if drawn && (first || said != trouble || !changes.is_empty()) {
+            draw(backend, &now, said.as_deref())?;
+        } else if !drawn {
+            if let Some(said) = said.as_ref().filter(|said| Some(*said) != trouble.as_ref()) {
+                eprintln!("matchmaker: {said}");
             }
-            Err(error) => {
-                let said = crate::chain(&error);
-                if trouble.as_ref() != Some(&said) {
-                    if drawn {
-                        draw(backend, &known, Some(&said))?
-                    } else {
-                        eprintln!("matchmaker: {said}")
-                    }
-                    trouble = Some(said);
-                }
+            let mut out = io::stdout().lock();
+            for one in &changes {
+                if json { writeln!(out, "{}", change(one)) } else { writeln!(out, "{one}") }?;
             }
+            out.flush()?;
         }
+        (known, trouble, first) = (now, said, false);
         sleep(interval).await;
+    }
+}
+
+/// Why the answers are not the newest, if they are not.
+fn staleness(backend: &dyn Backend) -> Option<String> {
+    match backend.status() {
+        Status::Current => None,
+        Status::Stale { cause, .. } => Some(crate::chain(&*cause)),
     }
 }
 
