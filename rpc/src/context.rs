@@ -43,6 +43,7 @@ impl Context {
     }
 
     /// The context of a received message, an object.
+    #[cfg(feature = "driver")]
     pub(crate) fn received(text: Text<'_>) -> Self {
         Self { text: text.as_str().into() }
     }

@@ -12,7 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
+use crate::envelope::Style;
 use crate::json::{ReadError, Text};
+use crate::payload::Payload;
 use crate::received::Request;
 use crate::remote_error::RemoteError;
 use crate::write::{EncodeError, Encoded};
@@ -39,7 +41,7 @@ pub struct Endpoint {
 }
 
 /// A method with its types forgotten. Given an id it encodes its result for that call.
-type Method = Box<dyn Fn(Context, Text<'_>, Option<String>) -> Running + Send + Sync>;
+type Method = Box<dyn Fn(Context, Payload<'_>, Option<String>) -> Running + Send + Sync>;
 
 /// A method that runs: a reply if one is wanted.
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Option<Encoded>, RemoteError>> + Send>>;
@@ -73,7 +75,8 @@ impl Endpoint {
         F: Fn(Context, A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, RemoteError>> + Send + 'static,
     {
-        let run = move |context: Context, args: Text<'_>, id: Option<String>| -> Running {
+        let run = move |context: Context, args: Payload<'_>, id: Option<String>| -> Running {
+            let style = if let Payload::MessagePack(_) = args { Style::MessagePack } else { Style::Cast };
             let running = match arguments(args) {
                 Ok(args) => method(context, args),
                 Err(error) => {
@@ -83,7 +86,7 @@ impl Endpoint {
             };
             Box::pin(async move {
                 let result = running.await?;
-                id.map(|id| Encoded::reply(&id, &result)).transpose().map_err(|error| unencodable(&error))
+                id.map(|id| Encoded::reply(style, &id, &result)).transpose().map_err(|error| unencodable(&error))
             })
         };
         self.methods.insert(name.into(), Box::new(run));
@@ -158,11 +161,12 @@ impl Version {
 }
 
 /// Keyword arguments as a type. None at all also reads as `()`.
-fn arguments<A: DeserializeOwned>(args: Text<'_>) -> Result<A, ReadError> {
-    args.read().or_else(|error| match args.members().next() {
-        None => Text::trusted("null").read().map_err(|_| error),
-        Some(_) => Err(error),
-    })
+fn arguments<A: DeserializeOwned>(args: Payload<'_>) -> Result<A, ReadError> {
+    args.read().or_else(
+        |error| {
+            if args.is_empty() { Text::trusted("null").read().map_err(|_| error) } else { Err(error) }
+        },
+    )
 }
 
 fn unencodable(error: &EncodeError) -> RemoteError {
@@ -189,7 +193,9 @@ mod tests {
             Ok(Some(Encoded::Cast { json })) => {
                 let reply = crate::reply::Reply::decode(Body::Cast { json: &json }).unwrap();
                 match reply.outcome().unwrap() {
-                    crate::reply::Outcome::Result(result) => Ok(result.as_str().to_owned()),
+                    crate::reply::Outcome::Result(result) => {
+                        Ok(result.read::<crate::json::Value>().unwrap().to_string())
+                    }
                     crate::reply::Outcome::Error(error) => Err(error.class.into_string()),
                 }
             }

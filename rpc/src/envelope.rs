@@ -9,6 +9,9 @@
 //!   4    (ignored)       key, value, key …    oslo.message: JSON text, oslo.version: 2.0
 //! ```
 //!
+//! A third style, `msgpack`, is for peers of this crate that agree on it: frame 3 is the context, frame 4
+//! the message as in `impl_zmq_v2` but for its arguments or its result, and frame 5 these in MessagePack.
+//!
 //! What always holds: an [`Envelope`] borrows every octet, decoding allocates nothing and looks at
 //! no more than [`MAX_FRAMES`] frames, and decoding what was encoded gives the same envelope. Where
 //! the originals' consumer dies (oslo-bugs B23, B24) there is an [`EnvelopeError`] to drop, count and
@@ -64,6 +67,15 @@ pub enum Body<'a> {
         /// The value of `oslo.message`: the message, an object.
         message: &'a [u8],
     },
+    /// Style `msgpack`, which no original knows.
+    MessagePack {
+        /// The context, an object.
+        context: &'a [u8],
+        /// The message, an object, with no arguments or a result of null.
+        message: &'a [u8],
+        /// The arguments or the result, in MessagePack.
+        payload: &'a [u8],
+    },
 }
 
 /// The layout of a multipart from frame 2 on.
@@ -73,6 +85,8 @@ pub enum Style {
     Cast,
     /// `impl_zmq_v2`: notifications of version 2.
     V2,
+    /// `msgpack`: requests and replies between peers of this crate.
+    MessagePack,
 }
 
 impl<'a> Envelope<'a> {
@@ -97,6 +111,10 @@ impl<'a> Envelope<'a> {
         let body = match Style::parse(style) {
             Some(Style::Cast) => Body::Cast { json: first },
             Some(Style::V2) => Body::V2 { context: first, message: message_of(frames)? },
+            Some(Style::MessagePack) => {
+                let mut next = |found| frames.next().ok_or(EnvelopeError::TooFewFrames { found });
+                Body::MessagePack { context: first, message: next(HEAD)?, payload: next(HEAD + 1)? }
+            }
             None => {
                 return Err(EnvelopeError::UnknownStyle { style: Excerpt::of(style) });
             }
@@ -104,15 +122,16 @@ impl<'a> Envelope<'a> {
         Ok(Self { id, topic, body })
     }
 
-    /// The frames in the order of the wire: four for `cast`, eight for `impl_zmq_v2`.
+    /// The frames in the order of the wire: four for `cast`, eight for `impl_zmq_v2`, six for `msgpack`.
     pub fn encode(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let (first, pairs) = match self.body {
-            Body::Cast { json } => (json, None),
-            Body::V2 { context, message } => (context, Some([MESSAGE_KEY, message, VERSION_KEY, VERSION])),
+        let (first, rest, count) = match self.body {
+            Body::Cast { json } => (json, [&[][..]; 4], 0),
+            Body::V2 { context, message } => (context, [MESSAGE_KEY, message, VERSION_KEY, VERSION], 4),
+            Body::MessagePack { context, message, payload } => (context, [message, payload, &[], &[]], 2),
         };
         let style = self.body.style().as_str().as_bytes();
         let head = [self.id, self.topic.as_str().as_bytes(), style, first];
-        head.into_iter().chain(pairs.into_iter().flatten())
+        head.into_iter().chain(rest.into_iter().take(count))
     }
 }
 
@@ -122,6 +141,7 @@ impl Body<'_> {
         match self {
             Self::Cast { .. } => Style::Cast,
             Self::V2 { .. } => Style::V2,
+            Self::MessagePack { .. } => Style::MessagePack,
         }
     }
 }
@@ -129,7 +149,7 @@ impl Body<'_> {
 impl Style {
     /// The style that frame 2 names, exactly.
     pub fn parse(frame: &[u8]) -> Option<Self> {
-        [Self::Cast, Self::V2].into_iter().find(|style| style.as_str().as_bytes() == frame)
+        [Self::Cast, Self::V2, Self::MessagePack].into_iter().find(|style| style.as_str().as_bytes() == frame)
     }
 
     /// The name on the wire.
@@ -137,6 +157,7 @@ impl Style {
         match self {
             Self::Cast => "cast",
             Self::V2 => "impl_zmq_v2",
+            Self::MessagePack => "msgpack",
         }
     }
 }
@@ -156,6 +177,7 @@ impl fmt::Debug for Body<'_> {
         let octets = match self {
             Self::Cast { json } => json.len(),
             Self::V2 { context, message } => context.len() + message.len(),
+            Self::MessagePack { context, message, payload } => context.len() + message.len() + payload.len(),
         };
         write!(f, "{:?}({octets} octets)", self.style())
     }
@@ -274,7 +296,7 @@ mod tests {
         let frames = head.iter().chain(pairs).map(|frame| frame.as_bytes());
         Envelope::decode(frames).map(|envelope| match envelope.body {
             Body::V2 { message, .. } => message,
-            Body::Cast { .. } => unreachable!("the style is impl_zmq_v2"),
+            _ => unreachable!("the style is impl_zmq_v2"),
         })
     }
 
@@ -382,7 +404,8 @@ mod tests {
         #[test]
         fn decode_inverts_encode(id in octets(), topic in "[a-z~.]{3,40}", a in octets(), b in octets()) {
             let topic = Topic::parse(topic.as_bytes())?;
-            for body in [Body::Cast { json: &a }, Body::V2 { context: &a, message: &b }] {
+            let packed = Body::MessagePack { context: &a, message: &b, payload: &id };
+            for body in [Body::Cast { json: &a }, Body::V2 { context: &a, message: &b }, packed] {
                 let envelope = Envelope { id: &id, topic, body };
                 prop_assert_eq!(Envelope::decode(envelope.encode()), Ok(envelope));
             }

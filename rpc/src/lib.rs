@@ -52,6 +52,8 @@ pub mod context;
 #[cfg(feature = "message")]
 pub mod remote_error;
 #[cfg(feature = "message")]
+pub mod payload;
+#[cfg(feature = "message")]
 pub mod received;
 #[cfg(feature = "message")]
 pub mod reply;
@@ -99,6 +101,8 @@ pub use excerpt::Excerpt;
 pub use listener::{Heard, Listener, ListenerBuilder};
 #[cfg(feature = "driver")]
 pub use notifier::{Notifier, Priority};
+#[cfg(feature = "message")]
+pub use payload::Payload;
 #[cfg(feature = "message")]
 pub use remote_error::RemoteError;
 #[cfg(feature = "driver")]

@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::envelope::Body;
 use crate::excerpt::Excerpt;
 use crate::json::{JsonError, Text};
+use crate::payload::Payload;
 use crate::topic::REPLY_PREFIX;
 
 /// The two JSON objects of a message, borrowed where they need no unescaping. `Debug` shows lengths.
@@ -27,6 +28,8 @@ use crate::topic::REPLY_PREFIX;
 pub struct Received<'a> {
     context: Object<'a>,
     message: Object<'a>,
+    /// Arguments that are in no JSON.
+    packed: Option<&'a [u8]>,
 }
 
 /// What a message is for.
@@ -44,7 +47,7 @@ pub struct Request<'a> {
     /// Its name, of any shape.
     pub method: Cow<'a, str>,
     /// Its keyword arguments, an object.
-    pub args: Text<'a>,
+    pub args: Payload<'a>,
     /// `None` if missing or null.
     pub namespace: Option<Cow<'a, str>>,
     /// `None` if missing or null, which stands for `1.0` (oslo-bugs B21).
@@ -82,10 +85,8 @@ impl<'a> Received<'a> {
     /// [`MessageError`]; the message is to be dropped and counted.
     pub fn decode(body: Body<'a>) -> Result<Self, MessageError> {
         match body {
-            Body::V2 { context, message } => Ok(Self {
-                context: Object::plain(context, MessageError::Context)?,
-                message: Object::plain(message, MessageError::Message)?,
-            }),
+            Body::V2 { context, message } => Self::plain(context, message, None),
+            Body::MessagePack { context, message, payload } => Self::plain(context, message, Some(payload)),
             Body::Cast { json } => {
                 let pair = Text::new(json)?;
                 let mut elements = pair.elements();
@@ -93,9 +94,14 @@ impl<'a> Received<'a> {
                     return Err(MessageError::Pair);
                 };
                 let context = Object::of_string(context, MessageError::Context)?;
-                Ok(Self { context, message: opened(message)? })
+                Ok(Self { context, message: opened(message)?, packed: None })
             }
         }
+    }
+
+    fn plain(context: &'a [u8], message: &'a [u8], packed: Option<&'a [u8]>) -> Result<Self, MessageError> {
+        let context = Object::plain(context, MessageError::Context)?;
+        Ok(Self { context, message: Object::plain(message, MessageError::Message)?, packed })
     }
 
     /// The context, an object.
@@ -115,14 +121,18 @@ impl<'a> Received<'a> {
     /// [`MessageError`]; the message is to be dropped and counted.
     pub fn read(&self) -> Result<Incoming<'_>, MessageError> {
         let message = self.message();
-        let Some(request) = Request::of(message)? else {
+        let Some((request, args)) = Request::of(message)? else {
             return Ok(Incoming::Notification(Notification { message }));
         };
+        let packed = |request| match self.packed {
+            Some(octets) => Request { args: Payload::MessagePack(octets), ..request },
+            None => request,
+        };
         if request.method != CALL {
-            return Ok(Incoming::Request(request));
+            return Ok(Incoming::Request(packed(request)));
         }
         let (mut id, mut topic, mut inner) = (None, None, None);
-        for (key, value) in request.args.members() {
+        for (key, value) in args.members() {
             match key.string().as_deref() {
                 Some("msg_id") => id = value.string(),
                 Some("topic") => topic = value.string(),
@@ -134,17 +144,17 @@ impl<'a> Received<'a> {
         }
         let inner = inner.map(|inner| inner.elements().last().unwrap_or(inner));
         let inner = inner.filter(Text::is_object).ok_or(MessageError::CallMessage)?;
-        let request = Request::of(inner)?.ok_or(MessageError::CallMessage)?;
+        let (request, _) = Request::of(inner)?.ok_or(MessageError::CallMessage)?;
         // Anyone's topic would have this side connect to any host (oslo-bugs B42).
         let topic = topic.filter(|topic| topic.strip_prefix(REPLY_PREFIX).is_some_and(|rest| rest.starts_with('.')));
         let reply_to = id.zip(topic).map(|(id, topic)| ReplyTo { id, topic });
-        Ok(Incoming::Request(Request { reply_to, ..request }))
+        Ok(Incoming::Request(packed(Request { reply_to, ..request })))
     }
 }
 
 impl<'a> Request<'a> {
-    /// `None`: it names no method.
-    fn of(message: Text<'a>) -> Result<Option<Self>, MessageError> {
+    /// The request with the text of its arguments. `None`: it names no method.
+    fn of(message: Text<'a>) -> Result<Option<(Self, Text<'a>)>, MessageError> {
         let (mut method, mut args, mut namespace, mut version) = (None, None, None, None);
         for (key, value) in message.members() {
             match key.string().as_deref() {
@@ -164,14 +174,15 @@ impl<'a> Request<'a> {
         if !args.is_object() {
             return Err(MessageError::Field { field: "args" });
         }
-        Ok(Some(Self {
+        let request = Self {
             method: named(method, "method")?,
-            args,
+            args: Payload::Json(args),
             namespace: optional(namespace, "namespace")?,
             version: optional(version, "version")?,
             reply_to: None,
             message,
-        }))
+        };
+        Ok(Some((request, args)))
     }
 }
 

@@ -11,19 +11,22 @@ use thiserror::Error;
 
 use crate::envelope::Body;
 use crate::json::{JsonError, Text};
+use crate::payload::Payload;
 use crate::remote_error::RemoteError;
 
 /// What became of a call, in its text. `Debug` shows lengths only.
 #[derive(Debug, Clone)]
 pub struct Reply<'a> {
-    message: Cow<'a, str>,
+    message: Text<'a>,
+    /// A result that is in no JSON.
+    packed: Option<&'a [u8]>,
 }
 
 /// The two ways in which a call ends.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome<'a> {
     /// Its result.
-    Result(Text<'a>),
+    Result(Payload<'a>),
     /// The error that the service sent.
     Error(Box<RemoteError>),
 }
@@ -35,12 +38,13 @@ impl<'a> Reply<'a> {
     ///
     /// [`ReplyError`].
     pub fn decode(body: Body<'a>) -> Result<Self, ReplyError> {
-        let message = match body {
+        let (message, packed) = match body {
             // The originals look at the last element only; in it no envelope is opened.
-            Body::Cast { json } => Text::new(json)?.elements().last().ok_or(ReplyError::NoResponse)?,
-            Body::V2 { message, .. } => Text::new(message)?,
+            Body::Cast { json } => (Text::new(json)?.elements().last().ok_or(ReplyError::NoResponse)?, None),
+            Body::V2 { message, .. } => (Text::new(message)?, None),
+            Body::MessagePack { message, payload, .. } => (Text::new(message)?, Some(payload)),
         };
-        Ok(Self { message: Cow::Borrowed(message.as_str()) })
+        Ok(Self { message, packed })
     }
 
     /// The result, or the error.
@@ -48,8 +52,8 @@ impl<'a> Reply<'a> {
     /// # Errors
     ///
     /// [`ReplyError`].
-    pub fn outcome(&self) -> Result<Outcome<'_>, ReplyError> {
-        let response = Text::trusted(&self.message).member("args").and_then(|args| args.member("response"));
+    pub fn outcome(&self) -> Result<Outcome<'a>, ReplyError> {
+        let response = self.message.member("args").and_then(|args| args.member("response"));
         let response = response.filter(Text::is_array).ok_or(ReplyError::NoResponse)?;
         let mut last = None;
         for element in response.elements() {
@@ -60,7 +64,8 @@ impl<'a> Reply<'a> {
         }
         let last = last.ok_or(ReplyError::NoResponse)?;
         let result = if last.is_array() { last.elements().last() } else { Some(last) };
-        Ok(Outcome::Result(result.unwrap_or_else(|| Text::trusted("null"))))
+        let result = Payload::Json(result.unwrap_or_else(|| Text::trusted("null")));
+        Ok(Outcome::Result(self.packed.map_or(result, Payload::MessagePack)))
     }
 }
 

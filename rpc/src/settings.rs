@@ -38,7 +38,8 @@ pub struct Settings {
     pub cast_timeout: Duration,
     /// Most requests a server handles at once (`rpc_thread_pool_size`, later `executor_thread_pool_size`).
     pub concurrency: usize,
-    /// The style in which requests are sent (`envelope` of `[zmq_rpc]`, oslo-bugs B6). Both are understood.
+    /// The style in which requests are sent (`envelope` and `messagepack` of `[zmq_rpc]`, oslo-bugs B6). All are
+    /// understood here; no original understands MessagePack.
     pub style: Style,
     /// Whether a cast nobody serves is an error (`fail_without_host` of `[zmq_rpc]`) or a warning, as in 1.8.3.
     pub fail_without_host: bool,
@@ -84,7 +85,11 @@ impl Settings {
             response_timeout: reader.require(&options::RESPONSE_TIMEOUT)?.0,
             cast_timeout: reader.require(&options::CAST_TIMEOUT)?.0,
             concurrency: reader.require(&options::CONCURRENCY)?.0,
-            style: if reader.require(&options::ENVELOPE)? { Style::V2 } else { Style::Cast },
+            style: match (reader.require(&options::MESSAGEPACK)?, reader.require(&options::ENVELOPE)?) {
+                (true, _) => Style::MessagePack,
+                (false, true) => Style::V2,
+                (false, false) => Style::Cast,
+            },
             fail_without_host: reader.require(&options::FAIL_WITHOUT_HOST)?,
             max_message_size: reader.require(&options::MAX_MESSAGE_SIZE)?.0,
             listen: reader.get(&options::LISTEN)?,

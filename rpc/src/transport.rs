@@ -291,6 +291,7 @@ pub(crate) fn wire(id: &[u8], topic: &str, body: Encoded) -> Message {
         Encoded::V2 { context, message } => {
             builder.more(context).more("oslo.message").more(message).more("oslo.version").last("2.0")
         }
+        Encoded::MessagePack { context, message, payload } => builder.more(context).more(message).last(payload),
     }
 }
 

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::context::Context;
 use crate::envelope::{Body, Style};
+use crate::payload::{as_map, pack};
 use crate::received::CALL;
 use crate::remote_error::RemoteError;
 
@@ -28,6 +29,15 @@ pub enum Encoded {
         context: Vec<u8>,
         /// As [`Body::V2`].
         message: Vec<u8>,
+    },
+    /// Style `msgpack`.
+    MessagePack {
+        /// As [`Body::MessagePack`].
+        context: Vec<u8>,
+        /// As [`Body::MessagePack`].
+        message: Vec<u8>,
+        /// As [`Body::MessagePack`].
+        payload: Vec<u8>,
     },
 }
 
@@ -67,6 +77,10 @@ impl Encoded {
         head: Head<'_>,
         args: &(impl Serialize + ?Sized),
     ) -> Result<Self, EncodeError> {
+        if style == Style::MessagePack {
+            let payload = as_map(pack(args).map_err(EncodeError::MessagePack)?).ok_or(EncodeError::ArgsNoObject)?;
+            return Ok(Self::request(Style::V2, context, head, &())?.with_payload(payload));
+        }
         Self::message(style, context, |out| {
             let Some((id, topic)) = head.reply_to else {
                 return request(out, head, args);
@@ -86,12 +100,21 @@ impl Encoded {
         })
     }
 
-    /// A reply with a result.
+    /// A reply with a result: as MessagePack to a request in that style, else a `cast` as the originals send.
     ///
     /// # Errors
     ///
     /// [`EncodeError`].
-    pub fn reply(id: &str, result: &(impl Serialize + ?Sized)) -> Result<Self, EncodeError> {
+    pub fn reply(style: Style, id: &str, result: &(impl Serialize + ?Sized)) -> Result<Self, EncodeError> {
+        if style == Style::MessagePack {
+            let payload = pack(result).map_err(EncodeError::MessagePack)?;
+            let mut message = Vec::with_capacity(SMALL);
+            response(&mut message, id, |out| {
+                out.extend_from_slice(b"[null]");
+                Ok(())
+            })?;
+            return Ok(Self::MessagePack { context: b"{}".to_vec(), message, payload });
+        }
         Self::response(id, |out| {
             out.push(b'[');
             serde_json::to_writer(&mut *out, result).map_err(EncodeError::Json)?;
@@ -114,7 +137,7 @@ impl Encoded {
         })
     }
 
-    /// A notification.
+    /// A notification. It may reach any listener, so never in MessagePack: that style stands for `impl_zmq_v2`.
     ///
     /// # Errors
     ///
@@ -141,17 +164,23 @@ impl Encoded {
         match self {
             Self::Cast { json } => Body::Cast { json },
             Self::V2 { context, message } => Body::V2 { context, message },
+            Self::MessagePack { context, message, payload } => Body::MessagePack { context, message, payload },
+        }
+    }
+
+    fn with_payload(self, payload: Vec<u8>) -> Self {
+        match self {
+            Self::V2 { context, message } => Self::MessagePack { context, message, payload },
+            other => other,
         }
     }
 
     /// A response without a context: nobody reads that of a reply, and it would only carry a token along.
     fn response(id: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Result<Self, EncodeError> {
         let mut json = Vec::with_capacity(SMALL);
-        json.extend_from_slice(b"[\"{}\", {\"method\": \"-process_reply\", \"args\": {\"msg_id\": ");
-        string(&mut json, id)?;
-        json.extend_from_slice(b", \"response\": [");
-        write(&mut json)?;
-        json.extend_from_slice(b"]}}]");
+        json.extend_from_slice(b"[\"{}\", ");
+        response(&mut json, id, write)?;
+        json.push(b']');
         Ok(Self::Cast { json })
     }
 
@@ -171,7 +200,7 @@ impl Encoded {
                 out.push(b']');
                 Ok(Self::Cast { json: out })
             }
-            Style::V2 => {
+            Style::V2 | Style::MessagePack => {
                 write(&mut out)?;
                 Ok(Self::V2 { context: context.into(), message: out })
             }
@@ -191,9 +220,26 @@ pub enum EncodeError {
     /// As JSON.
     #[error("it cannot be written as JSON")]
     Json(#[source] serde_json::Error),
+    /// As MessagePack.
+    #[error("it cannot be written as MessagePack")]
+    MessagePack(#[source] rmp_serde::encode::Error),
     /// As keyword arguments.
     #[error("arguments must be an object: use a struct or a map")]
     ArgsNoObject,
+}
+
+/// The message of a reply.
+fn response(
+    out: &mut Vec<u8>,
+    id: &str,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    out.extend_from_slice(b"{\"method\": \"-process_reply\", \"args\": {\"msg_id\": ");
+    string(out, id)?;
+    out.extend_from_slice(b", \"response\": [");
+    write(out)?;
+    out.extend_from_slice(b"]}}");
+    Ok(())
 }
 
 fn request(out: &mut Vec<u8>, head: Head<'_>, args: &(impl Serialize + ?Sized)) -> Result<(), EncodeError> {
@@ -233,7 +279,9 @@ mod tests {
 
     fn text(encoded: &Encoded) -> &str {
         match encoded {
-            Encoded::Cast { json } | Encoded::V2 { message: json, .. } => std::str::from_utf8(json).unwrap(),
+            Encoded::Cast { json: text }
+            | Encoded::V2 { message: text, .. }
+            | Encoded::MessagePack { message: text, .. } => std::str::from_utf8(text).unwrap(),
         }
     }
 
@@ -261,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_an_array_in_an_array() {
-        let reply = Encoded::reply("7", &()).unwrap();
+        let reply = Encoded::reply(Style::V2, "7", &()).unwrap();
         let expected = r#"["{}", {"method": "-process_reply", "args": {"msg_id": "7", "response": [[null]]}}]"#;
         assert_eq!(text(&reply), expected);
     }

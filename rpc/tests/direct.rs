@@ -66,10 +66,10 @@ fn topic() -> Target {
 }
 
 #[tokio::test]
-async fn calls_return_what_they_were_given_in_both_styles() {
+async fn calls_return_what_they_were_given_in_every_style() {
     let site = Site::default();
     let _server = Server::builder("compute").endpoint(methods()).start(&site.transport().await).await.unwrap();
-    for style in [Style::Cast, Style::V2] {
+    for style in [Style::Cast, Style::V2, Style::MessagePack] {
         let client = Client::new(&site.transport_with(|settings| settings.style = style).await);
         for value in [
             Value::Null,
@@ -79,8 +79,12 @@ async fn calls_return_what_they_were_given_in_both_styles() {
             Value::String("x".repeat(1 << 20)),
             Value::Object([("exc".to_owned(), Value::Float(1.0))].into()),
         ] {
-            let result: Value = client.call(&topic(), "echo", &Echo { value: value.clone() }).await.unwrap();
-            assert_eq!(result, value);
+            let result = client.call::<Value>(&topic(), "echo", &Echo { value: value.clone() }).await;
+            if style == Style::MessagePack && matches!(value, Value::BigInt(_)) {
+                assert!(matches!(result, Err(CallError::Encode(_))));
+                continue;
+            }
+            assert_eq!(result.unwrap(), value);
         }
         #[derive(Debug, PartialEq, Serialize, Deserialize)]
         struct Ours {
@@ -356,12 +360,13 @@ async fn b23_a_hundred_thousand_damaged_messages_end_nothing() {
     let push = zmtp::Push::new(zmtp::Options::new());
     push.connect(&format!("tcp://{address}")).unwrap();
     let topic_frame = format!("compute.{address}");
-    let call = format!(
-        r#"["{{\"a\": 1}}", {{"method": "-reply", "args": {{"msg_id": "1", "topic": "zmq_replies.127.0.0.1:1", "msg": ["{{}}", {{"method": "echo", "args": {{"value": [1, NaN, "\ud83d\ude00"]}}, "version": "1.0"}}]}}}}]"#
+    let call = concat!(
+        r#"["{\"a\": 1}", {"method": "-reply", "args": {"msg_id": "1", "topic": "zmq_replies.127.0.0.1:1", "msg": ["{}", "#,
+        r#"{"method": "echo", "args": {"value": [1, NaN, "\ud83d\ude00"]}, "version": "1.0"}]}}]"#
     );
     let sound = [
         vec!["0", &topic_frame, "cast", r#"["{}", {"method": "echo", "args": {"value": {"a": 1e5}}}]"#],
-        vec!["0", &topic_frame, "cast", &call],
+        vec!["0", &topic_frame, "cast", call],
         vec!["0", &topic_frame, "impl_zmq_v2", "{}", "oslo.message", r#"{"method": "echo"}"#, "oslo.version", "2.0"],
     ];
     let mut random = Random(0x9e37_79b9_7f4a_7c15);

@@ -57,7 +57,7 @@ async fn b08_no_secret_is_logged_or_told() {
         "nested": json!({ "password": SECRET }).to_string(),
     });
     let mut told = String::new();
-    for style in [Style::Cast, Style::V2] {
+    for style in [Style::Cast, Style::V2, Style::MessagePack] {
         let client = Client::new(&transport(style).await)
             .with_context(Context::new(&secrets).unwrap())
             .with_timeout(Duration::from_millis(500));

@@ -150,6 +150,7 @@ fn json(body: Body<'_>) -> (Value, Value) {
             (parse(context.as_str().unwrap().as_bytes()), message)
         }
         Body::V2 { context, message } => (parse(context), parse(message)),
+        Body::MessagePack { .. } => panic!("no vector is in this style"),
     }
 }
 

@@ -5,16 +5,18 @@
 //! [`python`] (the environments of `cargo xtask test`), and on top of these the original oslo.messaging: [`oslo`] (its
 //! releases, a host and its configuration) and [`driver`] (its services and clients). For the tests of the receiver:
 //! [`wire`] (a peer that sees octets), [`report`] (a receiver's counters), [`site`] (a receiver), [`nobody`] (an ordinary
-//! user to run it) and [`traffic`] (libzmq around it). For the tests of the matchmaker: [`redis`] and [`consul`]
-//! (the servers).
+//! user to run it) and [`traffic`] (libzmq around it). For the tests of the matchmaker: [`clock`] (one that can be
+//! stepped), [`redis`] and [`consul`] (the servers) and [`lookup`] (what is asked).
 //!
 //! What always holds: every wait has a deadline, a child is ended by its own process id when its owner is dropped, a
 //! missing peer is an error that says how to get it, and nothing leaves the loopback interface.
 
 pub mod binary;
+pub mod clock;
 pub mod consul;
 pub mod driver;
 pub mod loopback;
+pub mod lookup;
 pub mod nobody;
 pub mod oslo;
 pub mod program;

@@ -72,7 +72,8 @@ impl RedisServer {
     pub fn with(options: &[&str]) -> Result<Self, RedisError> {
         let directory = tempfile::tempdir().map_err(failed("make a directory for"))?;
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut server = Self { directory, port: loopback::free_port()?, options, program: None };
+        let port = loopback::free_port()?;
+        let mut server = Self { directory, port, options, program: None };
         server.restart()?;
         Ok(server)
     }
@@ -89,7 +90,8 @@ impl RedisServer {
         );
         std::fs::write(&file, text).map_err(failed("configure"))?;
         let options = vec![file.display().to_string(), "--sentinel".to_owned()];
-        let mut server = Self { directory, port: loopback::free_port()?, options, program: None };
+        let port = loopback::free_port()?;
+        let mut server = Self { directory, port, options, program: None };
         server.restart()?;
         Ok(server)
     }

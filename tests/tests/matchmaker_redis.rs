@@ -2,12 +2,16 @@
 //! is empty, slow, gone or another one.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use matchmaker::{Backend, Host, Locator, LookupError, MatchMaker, Redis, RedisSettings, Status, Topic};
 use serde_json::{Value, json};
+use tests::binary;
+use tests::clock::Clock;
+use tests::program::Program;
 use tests::redis::{RedisServer, Reply};
 use tokio::time::sleep;
 
@@ -292,6 +296,52 @@ async fn b37_a_server_that_is_no_host_is_reached_where_it_registered() -> anyhow
     ensure!(to == [("engine.0f3c-uuid".to_owned(), "host1.example.com".to_owned())], "{to:?}");
     let to = resolved(&matchmaker, "engine").await?;
     ensure!(to == [("engine.host1.example.com".to_owned(), "host1.example.com".to_owned())], "{to:?}");
+    Ok(())
+}
+
+/// Redis expires by the wall clock, so a step of that moves the end of every life. Moved here key by key: libfaketime cannot
+/// get in before the server's allocator, which asks for the time itself.
+#[tokio::test]
+async fn a_stepped_clock_of_redis_costs_a_heartbeat_at_most() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let process = process(&server)?;
+    process.register(&topic("compute"), &host("host1")).await?;
+    // Forward: all lives end at once.
+    server.ask(&["EXPIREAT", "compute.host1", "1"])?;
+    ensure!(server.ttl("compute.host1")? == -2);
+    until(FREQ + FREQ / 2, "it is found again", async || Ok(hosts(&*process, "compute").await? == ["host1"])).await?;
+    // Back: they are longer until the next heartbeat.
+    server.ask(&["EXPIRE", "compute.host1", "3600"])?;
+    until(FREQ + FREQ / 2, "its life is as before", async || Ok((0..=2).contains(&server.ttl("compute.host1")?))).await
+}
+
+#[tokio::test]
+async fn a_stepped_clock_of_a_service_costs_nothing() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("nova.conf");
+    let config = format!(
+        "[DEFAULT]\nrpc_zmq_matchmaker = redis\nmatchmaker_heartbeat_freq = 1\nmatchmaker_heartbeat_ttl = 2\n\
+         [matchmaker_redis]\nport = {}\n",
+        server.port()
+    );
+    std::fs::write(&file, config)?;
+    let clock = Clock::new()?;
+    let mut command = Command::new(binary::matchmaker()?);
+    clock.set_for(&mut command);
+    command.arg("--config-file").arg(&file).args(["register", "compute", "host1", "--keep"]);
+    let mut service = Program::start("register", &mut command)?;
+    service.next_line(BACK)?;
+    for step in [86_400, -86_400, 0] {
+        clock.step(step)?;
+        let end = Instant::now() + TTL * 2;
+        while Instant::now() < end {
+            ensure!(server.ttl("compute.host1")? >= 0, "not alive after a step to {step} s");
+            sleep(POLL).await;
+        }
+    }
+    ensure!(service.stop(BACK)?.success());
+    ensure!(server.keys()?.is_empty());
     Ok(())
 }
 

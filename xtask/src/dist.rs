@@ -88,15 +88,17 @@ fn have_target() -> Result<(), DistError> {
     Ok(())
 }
 
+/// Each package on its own: built together they would share the features that any of them asks for, and the receiver would
+/// get a matchmaker.
 fn build<'a>(packages: impl Iterator<Item = &'a str>) -> Result<(), CommandError> {
-    let mut build = workspace::cargo();
-    build.args(["build", "--release", "--locked", "--bins", "--target", STATIC_TARGET]);
     for package in packages {
-        build.args(["--package", package]);
+        let mut build = workspace::cargo();
+        build.args(["build", "--release", "--locked", "--bins", "--target", STATIC_TARGET, "--package", package]);
+        // Names and lines are for profiles; nobody profiles what is shipped.
+        build.env("CARGO_PROFILE_RELEASE_STRIP", "symbols").env("CARGO_PROFILE_RELEASE_DEBUG", "none");
+        command::run(&mut build)?;
     }
-    // Names and lines are for profiles; nobody profiles what is shipped.
-    build.env("CARGO_PROFILE_RELEASE_STRIP", "symbols").env("CARGO_PROFILE_RELEASE_DEBUG", "none");
-    command::run(&mut build)
+    Ok(())
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> DistError {

@@ -106,6 +106,7 @@ const NEEDS: &[Need] = &[
     Need { what: "pkg-config", package: "pkg-config", proof: &["pkg-config", "--version"] },
     Need { what: "libzmq with its headers", package: "libzmq3-dev", proof: &["pkg-config", "--exists", "libzmq"] },
     Need { what: "a Redis server", package: "redis-server", proof: &["redis-server", "--version"] },
+    Need { what: "libfaketime", package: "faketime", proof: &["faketime", "--version"] },
     Need { what: "an etcd", package: "etcd-server", proof: &["etcd", "--version"] },
     Need { what: "a client of etcd", package: "etcd-client", proof: &["etcdctl", "version"] },
     Need { what: "Python 3 with venv", package: "python3-venv", proof: &["python3", "-c", "import ensurepip, venv"] },

@@ -7,11 +7,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bytes::BufMut;
-use oslo_rpc::Envelope;
 use oslo_rpc::json::{Text, Value};
 use oslo_rpc::received::{Incoming, Received};
 use oslo_rpc::reply::{Outcome, Reply};
 use oslo_rpc::topic::Kind;
+use oslo_rpc::{Envelope, Payload};
 use serde_json::{Map, json};
 use zmtp::Limits;
 use zmtp::proto::{Decoder, Item};
@@ -119,7 +119,7 @@ fn request(envelope: &Envelope<'_>) -> Result<Map<String, serde_json::Value>, St
             let kind = if request.reply_to.is_some() { "call" } else { "cast" };
             said.insert("kind".to_owned(), kind.into());
             said.insert("method".to_owned(), request.method.into());
-            said.insert("args".to_owned(), plain(request.args));
+            said.insert("args".to_owned(), payload(request.args));
             said.insert("version".to_owned(), request.version.map(String::from).into());
             said.insert("namespace".to_owned(), request.namespace.map(String::from).into());
             if let Some(to) = request.reply_to {
@@ -140,10 +140,14 @@ fn reply(envelope: &Envelope<'_>) -> Result<Map<String, serde_json::Value>, Stri
     let mut said = Map::new();
     said.insert("kind".to_owned(), "reply".into());
     match outcome {
-        Outcome::Result(result) => said.insert("result".to_owned(), plain(result)),
+        Outcome::Result(result) => said.insert("result".to_owned(), payload(result)),
         Outcome::Error(error) => said.insert("error".to_owned(), plain_value(Value::of(&error).unwrap_or_default())),
     };
     Ok(said)
+}
+
+fn payload(payload: Payload<'_>) -> serde_json::Value {
+    payload.read().map_or_else(|error| error.to_string().into(), plain_value)
 }
 
 fn plain(text: Text<'_>) -> serde_json::Value {

@@ -16,16 +16,22 @@ use thiserror::Error;
 
 use super::text::{Elements, Text};
 
+impl<'a> Text<'a> {
+    /// Reads it into a type.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: it has another shape.
+    pub fn read<T: Deserialize<'a>>(&self) -> Result<T, ReadError> {
+        T::deserialize(*self)
+    }
+}
+
 /// A text has another shape than the type it was to be read into.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{expectation}")]
 pub struct ReadError {
     expectation: Box<str>,
-}
-
-/// Reads a text into a type.
-pub(super) fn read<'de, T: Deserialize<'de>>(text: Text<'de>) -> Result<T, ReadError> {
-    T::deserialize(text)
 }
 
 /// The name under which a type asks for the text itself rather than for what it says.

@@ -3,9 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
-
-use super::read::{ReadError, read};
 use super::scan::{self, JsonError};
 
 /// One JSON value as text, checked, without blanks around it. `Debug` shows its length only.
@@ -83,15 +80,6 @@ impl<'a> Text<'a> {
     pub fn string(&self) -> Option<Cow<'a, str>> {
         let inside = self.0.strip_prefix('"')?.strip_suffix('"')?;
         if inside.contains('\\') { unescaped(inside).map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
-    }
-
-    /// Reads it into a type.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`]: it has another shape.
-    pub fn read<T: Deserialize<'a>>(&self) -> Result<T, ReadError> {
-        read(*self)
     }
 
     fn is_string(&self, content: &str) -> bool {

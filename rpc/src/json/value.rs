@@ -112,8 +112,12 @@ impl Serialize for Value {
             Self::Int(n) => match (u64::try_from(*n), i64::try_from(*n)) {
                 (Ok(n), _) => serializer.serialize_u64(n),
                 (_, Ok(n)) => serializer.serialize_i64(n),
-                _ => serializer.serialize_i128(*n),
+                _ if serializer.is_human_readable() => serializer.serialize_i128(*n),
+                _ => Err(S::Error::custom("an integer of more than 64 bits can be sent as JSON only")),
             },
+            Self::BigInt(_) if !serializer.is_human_readable() => {
+                Err(S::Error::custom("an integer of more than 64 bits can be sent as JSON only"))
+            }
             Self::BigInt(digits) => {
                 RawValue::from_string(digits.to_string()).map_err(S::Error::custom)?.serialize(serializer)
             }

@@ -56,6 +56,9 @@ pub(super) const REDIS_PASSWORD: Opt<String> =
 pub(super) const ENVELOPE: Opt<bool> =
     Opt::new("envelope", "Send requests in the enveloped style, impl_zmq_v2.").in_group(OURS).or("false");
 
+pub(super) const MESSAGEPACK: Opt<bool> =
+    Opt::new("messagepack", "Send arguments as MessagePack, which no original understands.").in_group(OURS).or("false");
+
 pub(super) const FAIL_WITHOUT_HOST: Opt<bool> =
     Opt::new("fail_without_host", "Whether a cast that nobody serves is an error.").in_group(OURS).or("false");
 
@@ -84,6 +87,7 @@ pub const DECLARED: &[Declaration] = &[
     *REDIS_PORT.declaration(),
     *REDIS_PASSWORD.declaration(),
     *ENVELOPE.declaration(),
+    *MESSAGEPACK.declaration(),
     *FAIL_WITHOUT_HOST.declaration(),
     *MAX_MESSAGE_SIZE.declaration(),
     *LISTEN.declaration(),

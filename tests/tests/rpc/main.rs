@@ -1,6 +1,7 @@
 //! `oslo-rpc` with receivers: among ourselves, and with the original driver on the other side.
 
 mod bugs;
+mod examples;
 mod interop;
 mod peers;
 mod site;
