@@ -266,22 +266,28 @@ impl<P: Port> Attached<'_, P> {
     }
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<Poll<Disconnect>, Disconnect> {
+        self.deliver(cx)?;
+        let closed = self.write(cx)?;
+        if closed == Some(Feed::Closed) {
+            return Ok(self.shut_down(cx));
+        }
         for _ in 0..ROUNDS {
-            self.deliver(cx)?;
-            let closed = self.write(cx)?;
-            if closed == Some(Feed::Closed) {
-                return Ok(self.shut_down(cx));
+            if self.blocked {
+                return Ok(Poll::Pending);
             }
-            let read = if self.blocked { Poll::Pending } else { self.session.poll_read(cx)? };
-            match read {
+            match self.session.poll_read(cx)? {
                 Poll::Ready(0) => {
                     self.session.connection.handle_eof()?;
                     return Ok(Poll::Ready(Disconnect::PeerClosed));
                 }
                 Poll::Ready(_) => {}
                 // Nothing more has arrived.
-                Poll::Pending if closed == Some(Feed::Draining) && !self.blocked => return Ok(self.shut_down(cx)),
+                Poll::Pending if closed == Some(Feed::Draining) => return Ok(self.shut_down(cx)),
                 Poll::Pending => return Ok(Poll::Pending),
+            }
+            self.deliver(cx)?;
+            if self.session.connection.wants_write() {
+                let _ = self.session.poll_write(cx)?;
             }
         }
         // Others on this thread have their turn. A plain wake would bring this task back before a runtime of one thread
