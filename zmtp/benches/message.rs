@@ -283,7 +283,7 @@ fn read_runs(mut wire: &[u8], decoder: &mut Decoder, mut sink: impl FnMut(Run)) 
 }
 
 /// Shows pieces to a writer, 64 at a time.
-fn show<'a>(pieces: impl IntoIterator<Item = &'a Bytes>) -> usize {
+fn show<'a>(pieces: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>) -> usize {
     let mut pieces = pieces.into_iter();
     let mut octets = 0;
     loop {

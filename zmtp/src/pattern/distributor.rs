@@ -1,20 +1,21 @@
 //! PUB: each message to every peer that subscribed to a start of its first frame (RFC 29).
 //!
 //! It never waits: a peer whose queue is at its mark misses the message, which is counted. The octets are shared by
-//! all peers that get them.
+//! all peers that get them: messages are written into one page, of which each queue notes the parts it takes. When a
+//! connection comes for its own, the page is cut, for all at once.
 
 use std::{collections::VecDeque, time::Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{
     budget::Budget,
     peers::{Outflow, PeerId, Tally},
-    queue::{GATHERED, Mark, Queue},
+    queue::{Mark, Queue, SEGMENT, gathers},
     retention::{LateJoiners, Retention},
     subscriptions::Subscriptions,
 };
-use crate::proto::{Payload, ProtocolError, Run, SocketType};
+use crate::proto::{page, Payload, ProtocolError, Run, SocketType};
 
 /// What one peer may subscribe to at most.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,10 @@ pub struct Distributor {
     peers: Vec<Subscriber>,
     subscriptions: Subscriptions<PeerId>,
     retention: Option<Retention>,
+    /// Messages that were published last, once for all who want them.
+    page: BytesMut,
+    /// Whose queues have taken something of it.
+    sharing: Vec<PeerId>,
     awakened: Vec<PeerId>,
     tally: Tally,
     /// Who wants the message at hand; kept to save an allocation per message.
@@ -68,6 +73,8 @@ impl Distributor {
             peers: Vec::new(),
             subscriptions: Subscriptions::new(),
             retention,
+            page: BytesMut::new(),
+            sharing: Vec::new(),
             awakened: Vec::new(),
             tally: Tally::default(),
             wanted: Vec::new(),
@@ -88,35 +95,78 @@ impl Distributor {
                 wanted.dedup();
             }
         });
-        match (self.retention.as_mut().zip(now), &wanted[..]) {
-            (Some((retention, now)), _) => {
+        match self.retention.as_mut().zip(now) {
+            Some((retention, now)) => {
                 let message = payload.into_message();
                 if retention.is_young(now) || wanted.is_empty() {
                     retention.hold(message.clone().into(), wanted.clone(), now);
                 }
-                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone(), octets).is_ok()));
+                self.distribute(message, octets, &wanted);
             }
-            (None, []) => self.tally.unmatched += 1,
-            (None, [peer]) => self.offer(*peer, |queue| queue.put(payload, octets).is_ok()),
-            (None, _) if octets < GATHERED => {
-                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put_copy(&payload, octets)));
-            }
-            (None, _) => {
-                let message = payload.into_message();
-                wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone(), octets).is_ok()));
-            }
+            None if wanted.is_empty() => self.tally.unmatched += 1,
+            None => self.distribute(payload, octets, &wanted),
         }
         self.wanted = wanted;
     }
 
     #[inline]
-    fn offer(&mut self, peer: PeerId, take: impl FnOnce(&mut Queue) -> bool) {
-        let Some(subscriber) = self.peer(peer) else { return };
-        let was_empty = subscriber.queue.is_empty();
-        if !take(&mut subscriber.queue) {
+    fn distribute<P: Payload>(&mut self, payload: P, octets: usize, wanted: &[PeerId]) {
+        if wanted.is_empty() {
+            return;
+        }
+        if gathers::<P>(octets) {
+            if self.page.capacity() - self.page.len() < octets || self.page.len() + octets > SEGMENT {
+                self.turn_page_to(page::take(octets));
+            }
+            let start = self.page.len();
+            payload.encode(&mut self.page);
+            let at = start..self.page.len();
+            wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.share(at.clone())));
+        } else {
+            self.settle();
+            let message = payload.into_message();
+            wanted.iter().for_each(|peer| self.offer(*peer, |queue| queue.put(message.clone(), octets).is_ok()));
+        }
+    }
+
+    #[inline]
+    fn offer(&mut self, id: PeerId, take: impl FnOnce(&mut Queue) -> bool) {
+        let Some(peer) = self.peer(id) else { return };
+        let (was_empty, shared) = (peer.queue.is_empty(), peer.queue.shares());
+        if !take(&mut peer.queue) {
             self.tally.over_mark += 1;
-        } else if was_empty {
-            self.awakened.push(peer);
+            return;
+        }
+        let shares = !shared && peer.queue.shares();
+        if was_empty {
+            self.awakened.push(id);
+        }
+        if shares {
+            self.sharing.push(id);
+        }
+    }
+
+    /// Gives all what they took of the page.
+    fn settle(&mut self) {
+        if self.sharing.is_empty() {
+            return;
+        }
+        let settled = self.page.split().freeze();
+        let mut sharing = std::mem::take(&mut self.sharing);
+        for id in sharing.drain(..) {
+            if let Some(peer) = self.peer(id) {
+                peer.queue.settle(&settled);
+            }
+        }
+        // Empty again, and kept for its memory.
+        self.sharing = sharing;
+    }
+
+    fn turn_page_to(&mut self, next: BytesMut) {
+        self.settle();
+        let last = std::mem::replace(&mut self.page, next);
+        if last.capacity() > 0 {
+            page::give_back(last);
         }
     }
 
@@ -170,6 +220,9 @@ impl Outflow for Distributor {
     }
 
     fn take(&mut self, peer: PeerId, octets: usize, to: &mut VecDeque<Run>) {
+        if self.peer(peer).is_some_and(|peer| peer.queue.shares()) {
+            self.turn_page_to(BytesMut::new());
+        }
         if let Some(peer) = self.peer(peer) {
             peer.queue.take(octets, to);
         }
@@ -208,6 +261,7 @@ impl Outflow for Distributor {
             retention.release(peer, &prefix, now, |message| late.push(message));
         }
         self.tally.late += late.len() as u64;
+        self.settle();
         late.into_iter().for_each(|mut message| self.offer(peer, |queue| queue.push(&mut message) > 0));
         Ok(())
     }

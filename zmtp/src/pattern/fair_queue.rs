@@ -99,18 +99,17 @@ impl FairQueue {
 /// The reader's half: what came at the last swap, by peer.
 #[derive(Debug, Default)]
 pub struct Turns {
+    /// None of them is empty.
+    turns: Vec<Turn>,
     /// Whose turn it is.
-    current: Turn,
-    /// The other peers, in the order of their turns; none of them is empty.
-    others: VecDeque<Turn>,
+    at: usize,
     /// Emptied queues, for the next swap.
     spare: Vec<VecDeque<Run>>,
 }
 
 /// What one peer has left.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Turn {
-    /// Empty only when all is.
     run: Run,
     runs: VecDeque<Run>,
 }
@@ -119,12 +118,15 @@ impl Turns {
     /// The next message: one of each peer in turn.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
-        if self.current.run.is_empty() {
-            self.next_turn();
+        let turn = self.turns.get_mut(self.at)?;
+        let message = turn.run.pop();
+        let emptied = turn.run.is_empty();
+        self.at += 1;
+        if emptied {
+            self.go_on();
         }
-        let message = self.current.run.pop();
-        if !self.others.is_empty() {
-            self.end_turn();
+        if self.at >= self.turns.len() {
+            self.at = 0;
         }
         message
     }
@@ -134,37 +136,26 @@ impl Turns {
         let mut runs = self.spare.pop().unwrap_or_default();
         fill(&mut runs);
         if let Some(run) = runs.pop_front() {
-            self.others.push_back(Turn { run, runs });
+            self.turns.push(Turn { run, runs });
+        }
+    }
+
+    /// The peer whose turn it was goes on with its next run, or leaves.
+    fn go_on(&mut self) {
+        let at = self.at - 1;
+        match self.turns[at].runs.pop_front() {
+            Some(run) => self.turns[at].run = run,
+            None => {
+                let left = self.turns.remove(at);
+                self.spare.push(left.runs);
+                self.at = at;
+            }
         }
     }
 
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
-        self.current.run.is_empty() && self.current.runs.is_empty() && self.others.is_empty()
-    }
-
-    /// Goes on to the next run of this peer, or to the next peer.
-    fn next_turn(&mut self) {
-        match self.current.runs.pop_front() {
-            Some(run) => self.current.run = run,
-            None => {
-                if let Some(next) = self.others.pop_front() {
-                    let empty = std::mem::replace(&mut self.current, next);
-                    self.spare.push(empty.runs);
-                }
-            }
-        }
-    }
-
-    /// One message was taken: it is the next peer's turn.
-    fn end_turn(&mut self) {
-        if self.current.run.is_empty() {
-            self.next_turn();
-        }
-        if let Some(next) = self.others.front_mut().filter(|_| !self.current.run.is_empty()) {
-            std::mem::swap(&mut self.current, next);
-            self.others.rotate_left(1);
-        }
+        self.turns.is_empty()
     }
 }
 

@@ -3,9 +3,9 @@
 //! Small messages are gathered into one buffer as they come, so that they leave in one slice of one `writev` and pin
 //! no read page while they wait. Large runs stay slices.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::budget::Budget;
 use crate::proto::{Payload, Run, page};
@@ -59,6 +59,8 @@ pub struct Queue {
     /// Small messages behind `runs`.
     gathered: BytesMut,
     gathered_messages: usize,
+    /// Behind these, where in a shared page more lie, and how many.
+    shared: Vec<(Range<usize>, usize)>,
     messages: usize,
     octets: usize,
 }
@@ -74,6 +76,7 @@ impl Queue {
             runs: VecDeque::new(),
             gathered: BytesMut::new(),
             gathered_messages: 0,
+            shared: Vec::new(),
             messages: 0,
             octets: 0,
         }
@@ -129,7 +132,8 @@ impl Queue {
         if !self.has_room(octets) {
             return Err(payload);
         }
-        if octets < GATHERED || P::BORROWED && octets <= SEGMENT {
+        if gathers::<P>(octets) {
+            self.count_in(1, octets);
             payload.encode(self.gather(1, octets));
         } else {
             self.append(payload.into_message().into());
@@ -137,14 +141,33 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes a copy of a small message, or of a borrowed one; `false` when it finds no room.
+    /// Takes a message that lies at `at` of a page that several queues share, if it finds room. The page's owner calls
+    /// [`settle`](Self::settle) before anything else is added or taken.
     #[inline]
-    pub fn put_copy<P: Payload>(&mut self, payload: &P, octets: usize) -> bool {
+    pub fn share(&mut self, at: Range<usize>) -> bool {
+        let octets = at.len();
         let fits = self.has_room(octets);
         if fits {
-            payload.encode(self.gather(1, octets));
+            self.count_in(1, octets);
+            match self.shared.last_mut() {
+                Some((before, messages)) if before.end == at.start => (before.end, *messages) = (at.end, *messages + 1),
+                _ => self.shared.push((at, 1)),
+            }
         }
         fits
+    }
+
+    /// Whether it has taken something of a shared page that is not settled.
+    pub fn shares(&self) -> bool {
+        !self.shared.is_empty()
+    }
+
+    /// The shared page is complete: what this queue took of it is here.
+    pub fn settle(&mut self, page: &Bytes) {
+        let mut shared = std::mem::take(&mut self.shared);
+        shared.drain(..).for_each(|(at, messages)| self.add(Run::contiguous(page.slice(at), messages)));
+        // Empty again, and kept for its memory.
+        self.shared = shared;
     }
 
     /// Puts messages back in front, in order, whatever the mark: they were in here before.
@@ -202,9 +225,14 @@ impl Queue {
         if run.is_empty() {
             return;
         }
+        self.count_in(run.messages(), run.octets());
+        self.add(run);
+    }
+
+    /// Appends what is counted.
+    fn add(&mut self, run: Run) {
         let octets = run.octets();
         if octets >= GATHERED {
-            self.count_in(run.messages(), octets);
             self.seal();
             self.runs.push_back(run);
             return;
@@ -213,10 +241,9 @@ impl Queue {
         run.chunks().for_each(|chunk| gathered.extend_from_slice(chunk));
     }
 
-    /// Room for messages that the caller appends.
+    /// Room for messages that the caller appends and has counted.
     #[inline]
     fn gather(&mut self, messages: usize, octets: usize) -> &mut BytesMut {
-        self.count_in(messages, octets);
         if self.gathered.len() + octets > SEGMENT {
             self.seal();
         }
@@ -254,6 +281,12 @@ impl Queue {
     }
 }
 
+/// Whether a message of `octets` octets is copied: if it is small, and if it has to be copied in any case.
+#[inline]
+pub(super) fn gathers<P: Payload>(octets: usize) -> bool {
+    octets < GATHERED || P::BORROWED && octets <= SEGMENT
+}
+
 impl Drop for Queue {
     fn drop(&mut self) {
         if let Some(budget) = &self.budget {
@@ -264,9 +297,9 @@ impl Drop for Queue {
 
 /// Runs below this are copied together: the copy costs less than a slice of its own in `writev` would, and a waiting
 /// message pins at most 16 times its size of a 64 KiB page.
-pub(super) const GATHERED: usize = 4 << 10;
+const GATHERED: usize = 4 << 10;
 /// Copies go into segments of this size, so that a long queue is many pages that are free again as it drains.
-const SEGMENT: usize = page::SIZE;
+pub(super) const SEGMENT: usize = page::SIZE;
 
 #[cfg(test)]
 mod tests {
@@ -278,7 +311,7 @@ mod tests {
         Run::contiguous(message.repeat(n).into(), n)
     }
 
-    fn numbered(range: std::ops::Range<u8>) -> Run {
+    fn numbered(range: Range<u8>) -> Run {
         let octets: Vec<u8> = range.clone().flat_map(|n| [0, 1, n]).collect();
         Run::contiguous(octets.into(), range.len())
     }

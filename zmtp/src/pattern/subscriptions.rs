@@ -18,18 +18,21 @@ use bytes::Bytes;
 /// SUB subscribed for ever, since it counts on its own side and sends the last CANCEL only.
 #[derive(Debug)]
 pub struct Subscriptions<K> {
+    /// Who subscribed to the empty prefix: the usual case, and no search.
+    everything: Vec<K>,
     prefixes: BTreeMap<Bytes, Vec<K>>,
 }
 
 impl<K: Copy + Ord> Subscriptions<K> {
     /// The empty set.
     pub fn new() -> Self {
-        Self { prefixes: BTreeMap::new() }
+        Self { everything: Vec::new(), prefixes: BTreeMap::new() }
     }
 
     /// Adds; `false` when it was there.
     pub fn insert(&mut self, prefix: Bytes, subscriber: K) -> bool {
-        let subscribers = self.prefixes.entry(prefix).or_default();
+        let subscribers =
+            if prefix.is_empty() { &mut self.everything } else { self.prefixes.entry(prefix).or_default() };
         match subscribers.binary_search(&subscriber) {
             Ok(_) => false,
             Err(at) => {
@@ -41,10 +44,11 @@ impl<K: Copy + Ord> Subscriptions<K> {
 
     /// Removes; `false` when it was not there.
     pub fn remove(&mut self, prefix: &[u8], subscriber: K) -> bool {
-        let Some(subscribers) = self.prefixes.get_mut(prefix) else { return false };
+        let found = if prefix.is_empty() { Some(&mut self.everything) } else { self.prefixes.get_mut(prefix) };
+        let Some(subscribers) = found else { return false };
         let Ok(at) = subscribers.binary_search(&subscriber) else { return false };
         subscribers.remove(at);
-        if subscribers.is_empty() {
+        if subscribers.is_empty() && !prefix.is_empty() {
             self.prefixes.remove(prefix);
         }
         true
@@ -52,6 +56,7 @@ impl<K: Copy + Ord> Subscriptions<K> {
 
     /// Removes all that a subscriber has, in one pass.
     pub fn remove_all(&mut self, subscriber: K) {
+        self.everything.retain(|known| *known != subscriber);
         self.prefixes.retain(|_, subscribers| {
             if let Ok(at) = subscribers.binary_search(&subscriber) {
                 subscribers.remove(at);
@@ -62,7 +67,17 @@ impl<K: Copy + Ord> Subscriptions<K> {
 
     /// Calls `found` with the subscribers of each prefix of `topic`, longest first. Who subscribed to two prefixes of
     /// it comes twice.
+    #[inline]
     pub fn for_each_match(&self, topic: &[u8], mut found: impl FnMut(&[K])) {
+        if !self.prefixes.is_empty() {
+            self.search(topic, &mut found);
+        }
+        if !self.everything.is_empty() {
+            found(&self.everything);
+        }
+    }
+
+    fn search(&self, topic: &[u8], found: &mut impl FnMut(&[K])) {
         let mut limit: Bound<&[u8]> = Included(topic);
         while let Some((prefix, subscribers)) = self.prefixes.range::<[u8], _>((Unbounded, limit)).next_back() {
             let shared = topic.iter().zip(prefix).take_while(|(a, b)| a == b).count();
@@ -80,19 +95,27 @@ impl<K: Copy + Ord> Subscriptions<K> {
 
     /// Whether anyone wants `topic`.
     pub fn matches(&self, topic: &[u8]) -> bool {
+        if self.matches_all() {
+            return true;
+        }
         let mut any = false;
         self.for_each_match(topic, |_| any = true);
         any
     }
 
+    /// Whether every topic has somebody who wants it.
+    pub fn matches_all(&self) -> bool {
+        !self.everything.is_empty()
+    }
+
     /// Distinct prefixes.
     pub fn len(&self) -> usize {
-        self.prefixes.len()
+        self.prefixes.len() + usize::from(self.matches_all())
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.prefixes.is_empty()
+        self.len() == 0
     }
 }
 

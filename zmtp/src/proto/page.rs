@@ -69,8 +69,8 @@ fn keep(kept: &'static LocalKey<RefCell<Vec<BytesMut>>>, octets: BytesMut, most:
 pub(crate) const SIZE: usize = 64 << 10;
 /// Less room than this is not worth a read.
 pub(crate) const WORTHWHILE: usize = 2 << 10;
-/// Pages that a thread keeps: as many as one connection reads before others have their turn, and as many to write.
-const MOST: usize = 8;
+/// Pages that a thread keeps: 2 MiB, enough for what one round of 32 connections reads or writes.
+const MOST: usize = 16;
 /// Large bodies that a thread keeps: one that is being used and one that comes.
 const MOST_LARGE: usize = 2;
 /// The largest that it keeps: a message of 1 MiB and its header, with as much again to spare.

@@ -208,6 +208,10 @@ impl Port for SubPort {
                 return Poll::Ready(());
             }
             let filter = self.shared.filter();
+            if filter.prefixes.matches_all() {
+                self.admitted = std::mem::take(run);
+                continue;
+            }
             let wanted = filter.wants(run.first().next());
             let group = run.split_leading(|_, mut next| filter.wants(next.next()) == wanted);
             drop(filter);
