@@ -10,8 +10,10 @@
 //! |---|---|
 //! | [`Topic`], [`Host`] | checked names |
 //! | [`Exchange`] | from a key and members to destinations: direct, round robin, fanout, localhost |
-//! | [`Backend`] | where the members are written down: [`RingFile`], [`Localhost`], [`Memory`], yours |
+//! | [`Backend`] | where the members are written down: [`RingFile`], `Redis`, `Consul`, [`Localhost`], [`Memory`], yours |
+//! | [`Locator`] | the text that names one: `ring:/etc/oslo/matchmaker_ring.json`, `redis://10.0.0.5/0` |
 //! | [`MatchMaker`] | bindings of keys to exchanges, over one backend |
+//! | [`reconcile`] | what a ring file should hold, given what a server lists |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -34,8 +36,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Features: `cli` (default) builds the command `matchmaker`; `tokio` has a task look at the ring
-//! file in place of lookups. The library alone needs neither.
+//! Features: `cli` (default) builds the command `matchmaker`, with all of the others: `redis` and
+//! `consul` are the backends of those names, `oslo-config` reads nova's configuration files, `tokio`
+//! has a task look at the ring file in place of lookups. The library alone needs none, and none
+//! compiles C.
 //!
 //! This crate sends nothing and knows no sockets.
 

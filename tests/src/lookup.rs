@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use matchmaker::{Backend, BackendError, Host, NameError, Topic};
 
 /// A topic.
@@ -28,25 +29,15 @@ pub async fn hosts(registry: &dyn Backend, of: &str) -> Result<Vec<String>, Back
     Ok(members.iter().map(|member| member.name.to_string()).collect())
 }
 
-/// What did not come about.
-#[derive(Debug, thiserror::Error)]
-#[error("after {limit:?} still not: {what}")]
-pub struct Overdue {
-    limit: Duration,
-    what: String,
-}
-
 /// Polls until `found` says yes.
-pub async fn until<E: From<Overdue>>(
+pub async fn until(
     limit: Duration,
     what: &str,
-    mut found: impl AsyncFnMut() -> Result<bool, E>,
-) -> Result<(), E> {
+    mut found: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
     let end = Instant::now() + limit;
     while !found().await? {
-        if Instant::now() >= end {
-            return Err(Overdue { limit, what: what.to_owned() }.into());
-        }
+        ensure!(Instant::now() < end, "after {limit:?} still not: {what}");
         tokio::time::sleep(POLL).await;
     }
     Ok(())

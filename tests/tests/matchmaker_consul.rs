@@ -5,17 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use matchmaker::{Backend, Consul, ConsulSettings, Host, Locator, MatchMaker, Status, Topic};
+use matchmaker::{Backend, Consul, ConsulSettings, Locator, MatchMaker, Status, Topic};
 use tests::consul::ConsulServer;
+use tests::lookup::{host, topic, until};
 use tokio::time::sleep;
-
-fn topic(text: &str) -> Topic {
-    text.parse().expect("a topic")
-}
-
-fn host(text: &str) -> Host {
-    text.parse().expect("a host")
-}
 
 fn settings(url: &str) -> anyhow::Result<ConsulSettings> {
     match url.parse()? {
@@ -32,19 +25,6 @@ fn consul(server: &ConsulServer, query: &str) -> anyhow::Result<Arc<Consul>> {
 async fn hosts(registry: &dyn Backend, of: &str) -> anyhow::Result<Vec<String>> {
     let members = registry.members(&topic(of)).await?;
     Ok(members.iter().map(|member| format!("{}@{}", member.name, member.address)).collect())
-}
-
-async fn until(
-    limit: Duration,
-    what: &str,
-    mut found: impl AsyncFnMut() -> anyhow::Result<bool>,
-) -> anyhow::Result<()> {
-    let end = Instant::now() + limit;
-    while !found().await? {
-        ensure!(Instant::now() < end, "after {limit:?} still not: {what}");
-        sleep(POLL).await;
-    }
-    Ok(())
 }
 
 #[tokio::test]

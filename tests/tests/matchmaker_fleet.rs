@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use matchmaker::{Backend, Locator, MatchMaker, Redis, RedisSettings, Topic};
+use matchmaker::{Backend, Locator, MatchMaker, Redis, RedisSettings};
 use serde_json::json;
 use tests::driver::{Client, Notifications, Service, Topics, context};
+use tests::lookup::{hosts, topic};
 use tests::oslo::{Host, Matchmaker, Release};
 use tests::program::Program;
 use tests::redis::RedisServer;
@@ -53,15 +54,6 @@ impl Fleet {
             other => bail!("{other:?} is no Redis"),
         }
     }
-}
-
-fn topic(text: &str) -> Topic {
-    text.parse().expect("a topic")
-}
-
-async fn hosts(registry: &dyn Backend, of: &str) -> anyhow::Result<Vec<String>> {
-    let members = registry.members(&topic(of)).await?;
-    Ok(members.iter().map(|member| member.name.to_string()).collect())
 }
 
 #[tokio::test]

@@ -109,11 +109,13 @@ async fn register(options: &Options, topic: &Topic, host: &Host, keep: bool) -> 
     if let Err(error) = added {
         eprintln!("matchmaker: {}", chain(&error));
     }
-    write(&format!("registered {topic} on {host}\n"))?;
+    // Before it is said, so that whoever reads it can end this in order.
     let mut term = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    write(&format!("registered {topic} on {host}\n"))?;
     tokio::select! {
         _ = term.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => {}
     }
     registry.remove(topic, host).await?;
     Ok(DONE)
