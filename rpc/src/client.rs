@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use zmtp::{ConnectError, Message};
 
 use crate::context::Context;
+use crate::deadline;
 use crate::envelope::{Envelope, EnvelopeError, NO_ID};
 use crate::json::ReadError;
 use crate::link::{Reached, Ticket};
@@ -179,15 +180,17 @@ impl Client {
         let shared = &*self.transport.shared;
         let begun = Instant::now();
         let key = target.key()?;
-        shared.expect_replies().map_err(CallError::Replies)?;
         let mut waiter = shared.pending.wait().ok_or(RouteError::Closed)?;
         let id = waiter.id();
         let head = Head { reply_to: Some((&id, &shared.reply_topic)), ..head(target, method) };
         let body = Encoded::request(shared.settings.style, &self.context, head, args)?;
 
-        let end = begun + self.timeout;
+        let end = deadline::after(self.timeout);
         let mut sent = None;
-        let exchange = exchange(shared, &key, body, end, &mut waiter, &mut sent);
+        let exchange = async {
+            shared.expect_replies().await.map_err(CallError::Replies)?;
+            exchange(shared, &key, body, end, &mut waiter, &mut sent).await
+        };
         let Ok(reply) = timeout_at(end, exchange).await else {
             let (topic, stage) = match &sent {
                 Some((topic, ticket)) => (topic.to_string(), stage(ticket)),
@@ -321,7 +324,7 @@ pub(crate) async fn send(shared: &Shared, key: &matchmaker::Topic, body: Encoded
         }
         Err(error) => return Err(RouteError::from(error).into()),
     };
-    let end = Instant::now() + shared.settings.cast_timeout;
+    let end = deadline::after(shared.settings.cast_timeout);
     Ok(shared.send_copies(&destinations, body, end).await?)
 }
 

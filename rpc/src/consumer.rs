@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
 use zmtp::{ConnectError, Endpoint, Mark, Message, Pull, Sub};
 
+use crate::deadline;
 use crate::socket::SocketDirError;
 use crate::topic::{Kind, Topic, TopicError};
 use crate::transport::Shared;
@@ -91,7 +92,7 @@ impl Consumer {
 
     /// Takes back what was announced, handles what has arrived, and lets handlers finish, for at most `limit`.
     pub(crate) async fn stop(mut self, limit: Duration) -> Stopped {
-        let end = Instant::now() + limit;
+        let end = deadline::after(limit);
         for topic in &self.registered {
             let taken_back = timeout_at(end, self.shared.matchmaker.unregister(topic, self.host())).await;
             if let Ok(Err(error)) = taken_back {

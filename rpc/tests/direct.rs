@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use matchmaker::{Host, MatchMaker, Memory, Topic};
 use oslo_rpc::envelope::Style;
 use oslo_rpc::json::Value;
+use oslo_rpc::transport::RouteError;
 use oslo_rpc::{
-    CallError, Client, Context, Endpoint, Listener, Notifier, Priority, RemoteError, Server, Settings, Stage, Target,
-    Transport,
+    CallError, CastError, Client, Context, Endpoint, Listener, Notifier, Priority, RemoteError, Server, Settings,
+    Stage, Target, Transport,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -50,6 +51,10 @@ fn methods() -> Endpoint {
         .method("fail", async |_: Context, (): ()| {
             let cause = RemoteError::builtin("KeyError", "deep");
             Err::<(), _>(RemoteError::new("Quota", "nova.exception", "über").kwarg("used", 9).caused_by(cause))
+        })
+        .method("panic", async |_: Context, (): ()| {
+            assert!(std::hint::black_box(false), "a method that panics");
+            Ok::<_, RemoteError>(())
         })
         .method("slow", async |_: Context, (): ()| {
             sleep(Duration::from_millis(300)).await;
@@ -104,6 +109,8 @@ async fn b19_an_error_arrives_unchanged() {
     let Err(CallError::Remote(error)) = client.call::<()>(&topic(), "fail", &()).await else { panic!("no error") };
     let cause = RemoteError::builtin("KeyError", "deep");
     assert_eq!(*error, RemoteError::new("Quota", "nova.exception", "über").kwarg("used", 9).caused_by(cause));
+    let Err(CallError::Remote(error)) = client.call::<()>(&topic(), "panic", &()).await else { panic!("no error") };
+    assert!(error.is("RuntimeError"));
     let Err(CallError::Remote(error)) = client.call::<()>(&topic(), "_hidden", &()).await else { panic!("no error") };
     assert!(error.is("NoSuchMethod"));
     let newer = topic().version("1.1");
@@ -261,7 +268,20 @@ async fn b07_casts_followed_by_an_orderly_end_all_arrive() {
         sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(count.load(Ordering::Relaxed), 1000);
-    assert!(matches!(client.call::<()>(&topic(), "echo", &()).await, Err(CallError::Route(_))));
+    assert!(matches!(client.call::<()>(&topic(), "echo", &()).await, Err(CallError::Route(RouteError::Closed))));
+    assert!(matches!(client.cast(&topic(), "note", &()).await, Err(CastError::Route(RouteError::Closed))));
+}
+
+#[tokio::test]
+async fn no_time_is_too_long() {
+    let site = Site::default();
+    let server = Server::builder("compute").endpoint(methods()).start(&site.transport().await).await.unwrap();
+    let transport = site.transport_with(|settings| settings.cast_timeout = Duration::MAX).await;
+    let client = Client::new(&transport).with_timeout(Duration::MAX);
+    assert_eq!(client.call::<i64>(&topic(), "echo", &echo(1)).await.unwrap(), 1);
+    client.cast(&topic(), "echo", &echo(1)).await.unwrap();
+    assert_eq!(server.stop(Duration::MAX).await.aborted, 0);
+    assert_eq!(transport.close(Duration::MAX).await.dropped, 0);
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use matchmaker::Host;
 use oslo_config::{Malformed, OptType};
 
 /// A TCP port that peers can dial.
@@ -16,17 +15,6 @@ impl OptType for Port {
 
     fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
         unless_empty(text, text.parse::<NonZeroU16>().ok().map(|port| Self(port.get())))
-    }
-}
-
-/// The name of a machine, such as matchmaker data holds.
-pub(super) struct HostName(pub(super) Host);
-
-impl OptType for HostName {
-    const EXPECTED: &'static str = "a host name without blanks or slashes";
-
-    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
-        unless_empty(text, text.parse().ok().map(Self))
     }
 }
 
@@ -113,6 +101,5 @@ mod tests {
             assert!(Octets::from_text(text).is_err(), "{text}");
         }
         assert!(AbsolutePath::from_text("run").is_err());
-        assert!(HostName::from_text("a b").is_err());
     }
 }

@@ -8,6 +8,7 @@ use anyhow::ensure;
 use oslo_rpc::{CallError, Client, Context, Endpoint, RemoteError, Server, Target};
 use tests::binary;
 use tests::program::Program;
+use tests::redis::RedisServer;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -64,6 +65,28 @@ async fn b30_the_default_configuration_delivers() -> anyhow::Result<()> {
     let _server = Server::builder("compute").endpoint(named("default")).start(&site.transport().await?).await?;
     let client = Client::new(&site.transport().await?).with_timeout(Duration::from_secs(10));
     ensure!(client.call::<String>(&Target::topic("compute"), "name", &()).await? == "default");
+    Ok(())
+}
+
+#[tokio::test]
+async fn b05_b17_b37_a_server_is_found_by_its_announcement_and_takes_it_back() -> anyhow::Result<()> {
+    let redis = RedisServer::start()?;
+    let site = Site::new(&format!("rpc_zmq_host = 127.0.0.1\ntransport_url = zmq+{}", redis.url()))?;
+    let _receiver = site.receiver().await?;
+    let server = Server::builder("heat-engine").server("0f3c-uuid").endpoint(named("heat"));
+    let server = server.start(&site.transport().await?).await?;
+    let client = Client::new(&site.transport().await?);
+    // By its name, which is no host, and by the topic alone.
+    for target in [Target::topic("heat-engine").server("0f3c-uuid"), Target::topic("heat-engine")] {
+        ensure!(client.call::<String>(&target, "name", &()).await? == "heat");
+    }
+    server.stop(Duration::from_secs(1)).await;
+    let keys = redis.keys()?;
+    ensure!(keys.is_empty(), "after the end there is still {keys:?}");
+    let late = Client::new(&site.transport().await?);
+    ensure!(
+        late.call::<String>(&Target::topic("heat-engine"), "name", &()).await.is_err_and(|error| error.is_no_host())
+    );
     Ok(())
 }
 
