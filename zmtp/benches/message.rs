@@ -290,8 +290,8 @@ fn show<'a>(pieces: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a
         let mut slices = [IoSlice::new(&[]); 64];
         let mut n = 0;
         for (slice, piece) in slices.iter_mut().zip(&mut pieces) {
-            *slice = IoSlice::new(piece);
-            octets += piece.len();
+            *slice = IoSlice::new(piece.as_ref());
+            octets += piece.as_ref().len();
             n += 1;
         }
         black_box(&slices[..n]);
