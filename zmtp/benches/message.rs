@@ -84,7 +84,7 @@ struct Case {
 impl Case {
     /// Messages that are handled together: about as many as one read brings, but a few of the largest.
     fn batch(&self) -> usize {
-        (MAX_PAGE / (self.frames * self.size)).clamp(4, 1000)
+        (PAGE / (self.frames * self.size)).clamp(4, 1000)
     }
 
     fn bodies(&self) -> Vec<Bytes> {
@@ -158,13 +158,12 @@ struct List<L>(L);
 /// The read buffer of a decoder into lists, and the frames of the message under way.
 struct ListReader<L> {
     page: BytesMut,
-    page_size: usize,
     frames: L,
 }
 
 impl<L: Default> Default for ListReader<L> {
     fn default() -> Self {
-        Self { page: BytesMut::new(), page_size: MIN_PAGE, frames: L::default() }
+        Self { page: BytesMut::new(), frames: L::default() }
     }
 }
 
@@ -185,14 +184,11 @@ impl<L: Default + Extend<Bytes> + Deref<Target = [Bytes]>> Form for List<L> {
         let page = &mut reader.page;
         while !wire.is_empty() {
             if page.capacity() - page.len() < MIN_READ {
-                page.reserve(reader.page_size);
+                page.reserve(PAGE);
             }
             let n = wire.len().min(page.capacity() - page.len());
             page.put_slice(&wire[..n]);
             wire.advance(n);
-            if page.len() == page.capacity() {
-                reader.page_size = (reader.page_size * 2).min(MAX_PAGE);
-            }
             while let Ok(Some((header, n))) = Header::decode(page) {
                 let size = header.size as usize;
                 let body = if page.len() >= n + size {
@@ -290,8 +286,8 @@ fn show<'a>(pieces: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a
         let mut slices = [IoSlice::new(&[]); 64];
         let mut n = 0;
         for (slice, piece) in slices.iter_mut().zip(&mut pieces) {
-            *slice = IoSlice::new(piece);
-            octets += piece.len();
+            *slice = IoSlice::new(piece.as_ref());
+            octets += piece.as_ref().len();
             n += 1;
         }
         black_box(&slices[..n]);
@@ -302,8 +298,7 @@ fn show<'a>(pieces: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a
 }
 
 /// How `Decoder` sizes its read buffer, when it asks for more, and from where on a body has an allocation of its own.
-const MIN_PAGE: usize = 8 << 10;
-const MAX_PAGE: usize = 64 << 10;
+const PAGE: usize = 64 << 10;
 const MIN_READ: usize = 2 << 10;
 const OWN_ALLOCATION: usize = 32 << 10;
 /// A body of less is copied when a message is built; lists draw the line where `MessageBuilder` does.

@@ -159,7 +159,7 @@ impl Session {
     /// gets back what was not written.
     pub(crate) async fn run<P: Port>(self, port: &mut P, peer: &PeerInfo) -> Disconnect {
         port.attach(peer);
-        let mut attached = Attached { session: self, port, waiting: Run::default(), blocked: false };
+        let mut attached = Attached { session: self, port, waiting: Run::default(), blocked: false, drained: false };
         poll_fn(|cx| attached.poll(cx)).await
     }
 
@@ -251,6 +251,8 @@ struct Attached<'p, P: Port> {
     waiting: Run,
     /// The port is full. Nothing is read: the kernel's buffer fills and the peer stops.
     blocked: bool,
+    /// The socket is closed, and nothing had arrived when this looked last.
+    drained: bool,
 }
 
 impl<P: Port> Attached<'_, P> {
@@ -280,9 +282,14 @@ impl<P: Port> Attached<'_, P> {
                     self.session.connection.handle_eof()?;
                     return Ok(Poll::Ready(Disconnect::PeerClosed));
                 }
-                Poll::Ready(_) => {}
-                // Nothing more has arrived.
-                Poll::Pending if closed == Some(Feed::Draining) => return Ok(self.shut_down(cx)),
+                Poll::Ready(_) => self.drained = false,
+                Poll::Pending if closed == Some(Feed::Draining) => {
+                    if std::mem::replace(&mut self.drained, true) {
+                        return Ok(self.shut_down(cx));
+                    }
+                    // What was read made room for more of what the peer has written; the runtime has yet to see it.
+                    break;
+                }
                 Poll::Pending => return Ok(Poll::Pending),
             }
             self.deliver(cx)?;

@@ -15,7 +15,7 @@ use super::{
     retention::{LateJoiners, Retention},
     subscriptions::Subscriptions,
 };
-use crate::proto::{page, Payload, ProtocolError, Run, SocketType};
+use crate::proto::{Payload, ProtocolError, Run, SocketType, page};
 
 /// What one peer may subscribe to at most.
 #[derive(Debug, Clone, Copy)]

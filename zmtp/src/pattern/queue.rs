@@ -29,7 +29,7 @@ impl Mark {
     /// A mark that is never reached.
     pub const UNLIMITED: Self = Self { messages: usize::MAX, octets: usize::MAX };
 
-    /// A mark of `messages`, and the default of 16 MiB.
+    /// A mark of `messages`, and the default of 64 MiB.
     pub fn messages(messages: usize) -> Self {
         Self { messages, ..Self::default() }
     }
@@ -41,10 +41,9 @@ impl Mark {
 }
 
 impl Default for Mark {
-    /// 1,000 messages as in libzmq, and 16 MiB, which are as many of 16 KiB: a count alone lets 1,000 messages of 1 MiB
-    /// fill a host.
+    /// 1,000 messages as in libzmq, and 64 MiB, since a count alone lets 1,000 messages of 1 MiB fill a host.
     fn default() -> Self {
-        Self { messages: 1000, octets: 16 << 20 }
+        Self { messages: 1000, octets: 64 << 20 }
     }
 }
 

@@ -44,7 +44,10 @@ pub(crate) fn freeze_large(mut octets: BytesMut) -> Bytes {
 }
 
 /// The one kept last that will do: it is the most likely to be in the CPU's cache.
-fn find(kept: &'static LocalKey<RefCell<Vec<BytesMut>>>, will_do: impl FnMut(&mut BytesMut) -> bool) -> Option<BytesMut> {
+fn find(
+    kept: &'static LocalKey<RefCell<Vec<BytesMut>>>,
+    will_do: impl FnMut(&mut BytesMut) -> bool,
+) -> Option<BytesMut> {
     // No thread-local is left while a thread ends.
     let found = kept.try_with(|kept| {
         let mut kept = kept.borrow_mut();
