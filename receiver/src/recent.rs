@@ -42,14 +42,15 @@ impl RecentRoutes {
     }
 }
 
-/// Where a topic goes. Topics of one sender differ in their last octets, which are the host's, or in their first, which
-/// are the service's. A peer that makes them collide slows only itself.
+/// Where a topic goes. All of its octets count, eight at a time: with full host names, topics of one sender are alike at
+/// both ends. A peer that makes them collide slows only itself.
 #[inline]
 fn slot(topic: &[u8]) -> usize {
-    let first = topic.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
-    let last = topic.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
-    let mixed = (first.rotate_left(32) ^ last ^ topic.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> (u64::BITS - PLACES.ilog2())) as usize
+    let mix = |sum: u64, octets: u64| (sum.rotate_left(5) ^ octets).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (whole, rest) = topic.as_chunks();
+    let sum = whole.iter().fold(topic.len() as u64, |sum, octets| mix(sum, u64::from_le_bytes(*octets)));
+    let sum = mix(sum, rest.iter().fold(0, |octets, octet| octets << 8 | u64::from(*octet)));
+    (sum >> (u64::BITS - PLACES.ilog2())) as usize
 }
 
 /// More than the topics that a service sends to at one time; a power of two.
@@ -63,7 +64,8 @@ mod tests {
     fn similar_topics_have_slots_of_their_own() {
         let hosts = (0..16).map(|n| slot(format!("compute.host{n}").as_bytes()));
         let services = ["conductor", "scheduler", "network", "cert", "q", ""].into_iter().map(|s| slot(s.as_bytes()));
-        let all: Vec<usize> = hosts.chain(services).collect();
+        let full_names = (0..16).map(|n| slot(format!("compute.node{n:02}.example.org").as_bytes()));
+        let all: Vec<usize> = hosts.chain(services).chain(full_names).collect();
         assert!(all.iter().all(|slot| *slot < PLACES));
         let distinct: std::collections::HashSet<usize> = all.iter().copied().collect();
         assert!(distinct.len() > all.len() / 2, "{distinct:?}");
