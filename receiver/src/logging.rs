@@ -1,4 +1,4 @@
-//! The log: lines as `oslo.log` writes them, to standard error, a file or both.
+//! The log: lines as `oslo.log` writes them, as text or JSON, to standard error, a file or both.
 //!
 //! ```text
 //! 2026-11-21 02:34:59.123 4711 INFO zmq_receiver.router [-] text key=value
@@ -12,6 +12,7 @@
 //! Payloads are not logged by anyone; this file could not tell them apart. Nor are spans.
 
 mod once_per;
+mod json;
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -67,7 +68,7 @@ impl Log {
     fn open(settings: &LogSettings) -> Result<(Self, impl Subscriber + use<>), LogError> {
         let file = settings.file.as_deref().map(LogFile::open).transpose()?.map(Arc::new);
         let (filter, level) = reload::Layer::new(settings.level.into());
-        let lines = Lines { stderr: settings.stderr, file: file.clone() };
+        let lines = Lines { stderr: settings.stderr, file: file.clone(), json: settings.json.clone() };
         Ok((Self { level, file }, Registry::default().with(filter).with(lines)))
     }
 }
@@ -96,11 +97,16 @@ pub enum LogError {
 struct Lines {
     stderr: bool,
     file: Option<Arc<LogFile>>,
+    /// This machine's name, if lines are JSON.
+    json: Option<String>,
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let line = Line::of(event);
+        let line = match &self.json {
+            Some(host) => json::line(event, &module(event), host),
+            None => Line::of(event),
+        };
         let written = self.file.as_ref().is_some_and(|file| file.write(line.as_bytes()).is_ok());
         // A full disk must not silence the daemon.
         if self.stderr || !written {
@@ -169,13 +175,7 @@ impl Line {
             Level::WARN => "WARNING",
             level => level.as_str(),
         };
-        write!(self, "{time} {} {level} ", process::id())?;
-        let target = event.metadata().target();
-        let modules = target.strip_prefix("oslo_messaging_").unwrap_or(target).split("::");
-        for (index, module) in modules.enumerate() {
-            write!(self, "{}{module}", if index == 0 { "" } else { "." })?;
-        }
-        self.write_str(" [-]")
+        write!(self, "{time} {} {level} {} [-]", process::id(), module(event))
     }
 }
 
@@ -213,6 +213,12 @@ impl Visit for Line {
     }
 }
 
+/// Who speaks, as `oslo.log` would name it: `zmq_receiver.router`.
+fn module(event: &Event<'_>) -> String {
+    let target = event.metadata().target();
+    target.strip_prefix("oslo_messaging_").unwrap_or(target).replace("::", ".")
+}
+
 /// Whether a character could end the line, move the cursor or reorder what is read.
 fn could_deceive(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -240,7 +246,7 @@ mod tests {
     fn logged(level: Level, speak: impl FnOnce(&Log)) -> String {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.log");
-        let settings = LogSettings { level, file: Some(path.clone()), stderr: false };
+        let settings = LogSettings { level, file: Some(path.clone()), stderr: false, json: None };
         let (log, subscriber) = Log::open(&settings).unwrap();
         tracing::subscriber::with_default(subscriber, || speak(&log));
         fs::read_to_string(path).unwrap()
@@ -282,6 +288,29 @@ mod tests {
     }
 
     #[test]
+    fn json_has_the_keys_of_oslo_log_and_our_fields_on_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.log");
+        let json = Some("node7".to_owned());
+        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false, json };
+        let (_, subscriber) = Log::open(&settings).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            let (reason, name) = ("topic-backlog", "x\ny");
+            warn!(target: "oslo_messaging_zmq_receiver::drops", reason, messages = 3, name, "dropped: {name}");
+            info!(long = "é".repeat(1 << 20), "short");
+        });
+        let text = fs::read_to_string(path).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told = &lines[0];
+        assert_eq!((&told["levelname"], &told["name"]), (&"WARNING".into(), &"zmq_receiver.drops".into()));
+        assert_eq!((&told["hostname"], &told["process"]), (&"node7".into(), &process::id().into()));
+        assert_eq!((&told["message"], &told["name_"]), (&"dropped: x\ny".into(), &"x\ny".into()));
+        assert_eq!((&told["reason"], &told["messages"]), (&"topic-backlog".into(), &3.into()));
+        assert_eq!((lines.len(), &lines[1]["message"]), (2, &"short".into()));
+        assert!(text.len() < MAX_LINE + 1024 && lines[1]["long"].as_str().unwrap().ends_with("é…"));
+    }
+
+    #[test]
     fn the_level_holds_and_can_be_changed() {
         let text = logged(Level::INFO, |log| {
             debug!("hidden");
@@ -300,7 +329,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.log");
         let moved = directory.path().join("x.log.1");
-        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false };
+        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false, json: None };
         let (log, subscriber) = Log::open(&settings).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777 & !FILE_MODE, 0);
         tracing::subscriber::with_default(subscriber, || {
@@ -319,7 +348,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.log");
         fs::write(&path, "before\n").unwrap();
-        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false };
+        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false, json: None };
         let (_, subscriber) = Log::open(&settings).unwrap();
         tracing::subscriber::with_default(subscriber, || info!("after"));
         let text = fs::read_to_string(path).unwrap();
@@ -328,7 +357,8 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
-        let settings = LogSettings { level: Level::INFO, file: Some("/nonexistent/x.log".into()), stderr: true };
+        let settings =
+            LogSettings { level: Level::INFO, file: Some("/nonexistent/x.log".into()), stderr: true, json: None };
         let told = Log::open(&settings).map(|(log, _)| log).unwrap_err().to_string();
         let begin = "cannot open the log file /nonexistent/x.log: No such file or directory (os error 2); ";
         assert!(told.starts_with(begin), "{told}");

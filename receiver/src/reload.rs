@@ -1,6 +1,6 @@
 //! New settings for a running daemon: what can be taken at once, and what waits for a restart.
 
-use crate::settings::Settings;
+use crate::settings::{LogSettings, Settings};
 
 /// What became of new settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,8 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
         ("rpc_zmq_ipc_dir", running.ipc_dir != wanted.ipc_dir),
         ("rpc_zmq_host", running.host != wanted.host),
         (
-            "log_file, log_dir or use_stderr",
-            (&running.log.file, running.log.stderr) != (&wanted.log.file, wanted.log.stderr),
+            "log_file, log_dir, use_stderr or use_json",
+            LogSettings { level: wanted.log.level, ..running.log.clone() } != wanted.log,
         ),
         ("max_connections", limits.max_connections != new.max_connections),
         ("max_message_size", limits.max_message_size != new.max_message_size),

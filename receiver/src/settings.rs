@@ -97,6 +97,8 @@ pub struct LogSettings {
     pub file: Option<PathBuf>,
     /// Whether standard error gets the lines.
     pub stderr: bool,
+    /// The host name that lines tell, if they are JSON.
+    pub json: Option<String>,
 }
 
 impl Settings {
@@ -125,13 +127,14 @@ impl Settings {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, SettingsError> {
         warn_of_what_has_no_effect(reader)?;
+        let bind = Bind {
+            address: reader.require(&options::BIND_ADDRESS)?.value.0,
+            port: reader.require(&options::PORT)?.value.0,
+        };
+        let host = host(reader)?;
         Ok(Self {
-            bind: Bind {
-                address: reader.require(&options::BIND_ADDRESS)?.value.0,
-                port: reader.require(&options::PORT)?.value.0,
-            },
+            bind,
             ipc_dir: ipc_dir(reader)?,
-            host: host(reader)?,
             // A negative number is how the original spells "unlimited".
             topic_backlog: reader.get(&options::TOPIC_BACKLOG)?.value.and_then(|n| usize::try_from(n).ok()),
             limits: limits(reader)?,
@@ -139,7 +142,8 @@ impl Settings {
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
             lame_duck_time: reader.require(&options::LAME_DUCK_TIME)?.value.0,
             handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
-            log: log(reader)?,
+            log: log(reader, &host)?,
+            host,
             warnings: reader.warnings.clone(),
         })
     }
@@ -194,7 +198,7 @@ fn limits(reader: &mut Reader<'_>) -> Result<Limits, ValueError> {
     })
 }
 
-fn log(reader: &mut Reader<'_>) -> Result<LogSettings, ValueError> {
+fn log(reader: &mut Reader<'_>, host: &str) -> Result<LogSettings, ValueError> {
     let level = match (reader.require(&options::DEBUG)?.value, reader.require(&options::VERBOSE)?.value) {
         (true, _) => Level::DEBUG,
         (false, true) => Level::INFO,
@@ -208,7 +212,8 @@ fn log(reader: &mut Reader<'_>) -> Result<LogSettings, ValueError> {
         (None, file) => file,
     };
     let stderr = reader.get(&options::USE_STDERR)?.value.unwrap_or(false) || file.is_none();
-    Ok(LogSettings { level, file, stderr })
+    let json = reader.require(&options::USE_JSON)?.value.then(|| host.to_owned());
+    Ok(LogSettings { level, file, stderr, json })
 }
 
 fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError> {
@@ -267,7 +272,7 @@ mod tests {
             drain_timeout: Duration::from_secs(10),
             lame_duck_time: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
-            log: LogSettings { level: Level::INFO, file: None, stderr: true },
+            log: LogSettings { level: Level::INFO, file: None, stderr: true, json: None },
             warnings: Vec::new(),
         };
         assert_eq!(settings, expected);
@@ -400,6 +405,7 @@ mod tests {
         assert!(both.stderr && both.file.is_some());
         assert!(!log("log_file = x").stderr);
         assert!(log("use_stderr = false").stderr);
+        assert_eq!(log("use_json = true\nrpc_zmq_host = h").json.as_deref(), Some("h"));
         assert_eq!(log("verbose = False").level, Level::WARN);
         assert_eq!(log("verbose = False\ndebug = True").level, Level::DEBUG);
     }

@@ -167,8 +167,9 @@ mod tests {
     #[test]
     fn a_log_that_cannot_be_written_is_an_error() {
         let root = tempfile::tempdir().unwrap();
-        let to =
-            |file: &Path| log(&LogSettings { level: tracing::Level::INFO, file: Some(file.to_owned()), stderr: false });
+        let to = |file: &Path| {
+            log(&LogSettings { level: tracing::Level::INFO, file: Some(file.to_owned()), stderr: false, json: None })
+        };
         assert_eq!(to(&root.path().join("x.log")).unwrap().level, Level::Ok);
         assert!(!root.path().join("x.log").exists());
         assert_eq!(to(&root.path().join("none/x.log")).unwrap().level, Level::Error);

@@ -49,6 +49,8 @@ pub(super) const LOG_DIR: Opt<AnyPath> =
 pub(super) const USE_STDERR: Opt<bool> =
     Opt::new("use_stderr", "Log to standard error; by default if there is no log file.");
 
+pub(super) const USE_JSON: Opt<bool> = Opt::new("use_json", "Log lines as JSON objects instead of text.").or("false");
+
 pub(super) const USE_SYSLOG: Opt<bool> = Opt::new("use_syslog", "Without effect here.").or("false");
 
 pub(super) const LOG_CONFIG_APPEND: Opt<AnyPath> =
@@ -108,6 +110,7 @@ pub const DECLARED: &[Declaration] = &[
     *LOG_FILE.declaration(),
     *LOG_DIR.declaration(),
     *USE_STDERR.declaration(),
+    *USE_JSON.declaration(),
     *USE_SYSLOG.declaration(),
     *LOG_CONFIG_APPEND.declaration(),
     *MAX_TOPICS.declaration(),

@@ -1,10 +1,16 @@
 //! A limit that is reached is counted, and the log tells once which, for whom, and what to set.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::ensure;
+use serde_json::Value;
+use tests::program::Program;
 use tests::site::{Receiver, Site};
 use tests::wire;
+
+/// What a receiver may take to log something.
+const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_full_backlog_is_told_once() -> anyhow::Result<()> {
@@ -23,6 +29,27 @@ fn a_full_backlog_is_told_once() -> anyhow::Result<()> {
     ensure!(report.dropped == [("topic-backlog".to_owned(), 18)].into(), "{report:?}");
     ensure!((report.received, report.written, report.left) == (20, 2, 0), "{report:?}");
     told_once(&receiver, "dropped: topic compute.host1: queue is full, 2 messages for 0 consumers peer=\"127.0.0.1:")
+}
+
+#[test]
+fn a_log_of_json_tells_the_same_and_no_body() -> anyhow::Result<()> {
+    let site = Site::new("use_json = true\nrpc_zmq_topic_backlog = 1")?;
+    let mut receiver = Program::start("receiver", &mut site.command())?;
+    let has_logged = |text: &str| std::fs::read_to_string(site.log()).is_ok_and(|log| log.contains(text)).then_some(());
+    receiver.wait("not listening", LIMIT, |_| has_logged("\"message\":\"listening on "))?;
+    let mut client = site.client()?;
+    for _ in 0..3 {
+        client.write_all(&wire::cast(b"compute.host1", b"{\"password\": \"hunter2\"}"))?;
+    }
+    receiver.wait("not dropping", LIMIT, |_| has_logged("\"reason\":\"topic-backlog\""))?;
+    ensure!(receiver.stop(LIMIT)?.success());
+    let log = std::fs::read_to_string(site.log())?;
+    ensure!(!log.contains("hunter2"), "{log}");
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line)?;
+        ensure!(line["hostname"] == "host1" && line["levelname"].is_string() && line["asctime"].is_string(), "{line}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn wrong_settings_change_nothing() -> anyhow::Result<()> {
     let mut receiver = site.start()?;
     let text = std::fs::read_to_string(site.config_file())?;
     for (wrong, told) in [
-        (text.clone() + "rpc_zmq_topic_backlog = many\n", ": [DEFAULT] rpc_zmq_topic_backlog: expected "),
+        (text + "rpc_zmq_topic_backlog = many\n", ": [DEFAULT] rpc_zmq_topic_backlog: expected "),
         ("debug = false\n".to_owned(), "receiver.conf:1: "),
     ] {
         std::fs::write(site.config_file(), wrong)?;
@@ -73,7 +73,9 @@ fn sigusr1_begins_a_new_log() -> anyhow::Result<()> {
     receiver.wait_for_log("log reopened", 1)?;
     ensure!(!std::fs::read_to_string(&old)?.contains("log reopened"));
     ensure!(!receiver.log().contains("settings read"));
-    receiver.stop()?;
+    // Its report would be looked for behind the first line, which is in the old log.
+    receiver.signal(Signal::TERM)?;
+    ensure!(receiver.status()?.success());
     Ok(())
 }
 
