@@ -29,7 +29,8 @@ def serve(transport, topic):
 
 
 def bench(transport, topic, calls, at_a_time):
-    client = messaging.RPCClient(transport, messaging.Target(topic=topic), timeout=30)
+    # Without a version the driver sends none, and its own service fails on that.
+    client = messaging.RPCClient(transport, messaging.Target(topic=topic, version='1.0'), timeout=30)
     value = 'x' * 16
     for _ in range(10):
         client.call({}, 'echo', value=value)

@@ -50,6 +50,9 @@ mod turn;
 
 mod receiver;
 
+// Calls over the driver, through the daemon.
+mod rpc;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -75,6 +78,8 @@ struct Cli {
 enum Benchmark {
     /// The daemon: messages in by TCP, out by the local socket of their topic
     Receiver(receiver::Options),
+    /// Calls: this workspace's driver, the original one, and a bare message there and back
+    Rpc(rpc::Options),
     /// The table of a run of zmq-arena, a public harness; arena/README.md tells how to make one
     Arena(arena::Options),
     /// Be the daemon on plain sockets (the `receiver` benchmark starts this)
@@ -110,6 +115,7 @@ fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
     }
     match &cli.benchmark {
         Some(Benchmark::Receiver(options)) => Ok(receiver::run(options, &interrupted)?),
+        Some(Benchmark::Rpc(options)) => Ok(rpc::run(options, &interrupted)?),
         Some(Benchmark::Arena(options)) => arena::run(options).map(|()| true).map_err(Into::into),
         _ => Ok(sockets::run(&cli.sockets, &interrupted)?),
     }

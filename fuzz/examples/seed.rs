@@ -140,6 +140,8 @@ fn oslo(vectors: &Value, corpus: &mut Corpus) -> Result<(), Box<dyn Error>> {
         let Some(topic) = vector["frames_hex"].get(1).and_then(Value::as_str) else { continue };
         let topic = digits(topic);
         corpus.write("topic", &topic.escape_ascii().to_string(), &topic)?;
+        let frames: Vec<Vec<u8>> = array(&vector["frames_hex"]).iter().filter_map(Value::as_str).map(digits).collect();
+        corpus.write("received", vector["name"].as_str().unwrap_or("message"), &frames.join(&BETWEEN))?;
     }
     Ok(())
 }
@@ -163,5 +165,8 @@ fn digits(hex: &str) -> Vec<u8> {
 
 /// Small, odd, and large enough for the longest capture in a few turns.
 const CUTS: [u8; 4] = [0, 6, 1, 99];
+
+/// Between the frames of a message: in no UTF-8.
+const BETWEEN: u8 = 0xff;
 
 const LENIENT_RING: &str = "# by hand\n{\n  'scheduler': ['host1', \"host2\",], // two\n  'cert': 'host1',\n}\n";

@@ -12,10 +12,12 @@
 //! | [`command`] | a command's body | what is decoded is what was there; names print harmlessly |
 //! | [`connection`] | cuts, a role, a stream | any cut gives the same events; what is answered is well-formed |
 //! | [`pair`] | things to do | messages and subscriptions arrive once, whole and in order |
+//! | [`secured`] | cuts, a mechanism, what is altered and added on the way | under CURVE no message arrives that was not sent |
 //! | [`subscriptions`] | things to do | a topic is for those who subscribed to a start of it |
 //! | [`ring`] | a ring file | strict JSON is read as a JSON reader reads it |
 //! | [`ini`] | a configuration file | values are found on their lines; references end |
 //! | [`topic`] | a topic frame | what is accepted is one harmless file name |
+//! | [`received`] | frames of a message | JSON is JSON; requests and replies are the same when written again |
 //!
 //! Plain `cargo fuzz` needs `CARGO_PROFILE_RELEASE_LTO=off` in its environment: the release profile's fat LTO does not
 //! go with libFuzzer's instrumentation.
@@ -31,13 +33,17 @@ mod model;
 mod elements;
 mod connection;
 mod pair;
+mod secured;
 mod subscriptions;
 mod text;
+mod received;
 pub mod replay;
 
 pub use connection::connection;
 pub use elements::{command, frames, greeting, metadata};
 pub use pair::pair;
+pub use received::received;
+pub use secured::secured;
 pub use subscriptions::subscriptions;
 pub use text::{ini, ring, topic};
 
@@ -45,17 +51,19 @@ pub use text::{ini, ring, topic};
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is that of its binary and of its directory in the corpus.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("greeting", greeting),
     ("frames", frames),
     ("metadata", metadata),
     ("command", command),
     ("connection", connection),
     ("pair", pair),
+    ("secured", secured),
     ("subscriptions", subscriptions),
     ("ring", ring),
     ("ini", ini),
     ("topic", topic),
+    ("received", received),
 ];
 
 /// The entry point of a binary: libFuzzer's under `cargo fuzz`, else [`replay::main`].

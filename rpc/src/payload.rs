@@ -30,6 +30,7 @@ impl Payload<'_> {
     }
 
     /// Whether it is an object without members.
+    #[cfg(any(feature = "driver", test))]
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Json(text) => text.is_object() && text.members().next().is_none(),

@@ -2,6 +2,8 @@
 
     {"do": "socket", "type": "PULL", "options": {"RCVHWM": 10}}   -> its number, S below; it has a monitor from now on
     {"do": "set", "socket": S, "option": "SUBSCRIBE", "value": "topic"}
+    {"do": "authenticate", "username": U, "password": P}          -> from now on servers of PLAIN know this login, and those
+                                                                     of CURVE let everyone in
     {"do": "bind", "socket": S, "endpoint": E}                    -> the endpoint, with the port the system chose
     {"do": "connect", "socket": S, "endpoint": E}
     {"do": "close", "socket": S}
@@ -26,6 +28,8 @@ import random
 import sys
 
 import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 # Half the time in which the test expects an answer, so that libzmq's own error is what it sees.
@@ -41,6 +45,7 @@ class Peer:
         self.context = zmq.Context()
         self.sockets = []
         self.monitors = []
+        self.authenticator = None
 
     def socket(self, type, options):
         socket = self.context.socket(getattr(zmq, type))
@@ -50,6 +55,12 @@ class Peer:
         for option, value in {'RCVTIMEO': TIMEOUT, 'SNDTIMEO': TIMEOUT, **options}.items():
             self.set(number, option, value)
         return number
+
+    def authenticate(self, username, password):
+        self.authenticator = ThreadAuthenticator(self.context)
+        self.authenticator.start()
+        self.authenticator.configure_plain(domain='*', passwords={username: password})
+        self.authenticator.configure_curve(domain='*', location=zmq.auth.CURVE_ALLOW_ANY)
 
     def set(self, socket, option, value):
         value = octets(value) if isinstance(value, str) else value
@@ -143,6 +154,8 @@ def main():
             say(result=getattr(peer, request.pop('do'))(**request))
         except Exception as error:
             say(error=f'{type(error).__name__}: {error}')
+    if peer.authenticator:
+        peer.authenticator.stop()
     # what is unsent may never find a peer
     peer.context.destroy(linger=0)
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use oslo_rpc::{CallError, Client, Context, Endpoint, RemoteError, Server, Target};
+use oslo_rpc::envelope::Style;
+use oslo_rpc::{CallError, Client, Context, Endpoint, RemoteError, Server, Settings, Target, Transport};
 use tests::binary;
 use tests::program::Program;
 use tests::redis::RedisServer;
@@ -55,6 +56,35 @@ async fn b04_a_topic_of_200_octets_works_in_a_directory_of_60() -> anyhow::Resul
     until("the cast", || noted.load(Ordering::Relaxed) == 1).await?;
     client.fanout(&target, "note", &()).await?;
     until("the fanout", || noted.load(Ordering::Relaxed) == 2).await
+}
+
+#[tokio::test]
+async fn b06_peers_with_either_style_of_requests_understand_each_other() -> anyhow::Result<()> {
+    let site = Site::new("rpc_zmq_host = localhost")?;
+    let _receiver = site.receiver().await?;
+    let style = |style| -> anyhow::Result<Settings> { Ok(Settings { style, ..site.settings()? }) };
+    ensure!(site.settings()?.style == Style::Cast, "the default is not what all releases understand");
+    for serving in [Style::Cast, Style::V2] {
+        let noted = Arc::new(AtomicUsize::new(0));
+        let counter = noted.clone();
+        let endpoint = named("mixed").method("note", move |_: Context, (): ()| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            async { Ok::<_, RemoteError>(()) }
+        });
+        let topic = format!("compute-{}", serving.as_str());
+        let _server =
+            Server::builder(topic.as_str()).endpoint(endpoint).start(&Transport::open(style(serving)?).await?).await?;
+        for (calling, notes) in [(Style::Cast, 2), (Style::V2, 4)] {
+            let client = Client::new(&Transport::open(style(calling)?).await?);
+            let target = Target::topic(topic.as_str());
+            let name: String = client.call(&target, "name", &()).await?;
+            ensure!(name == "mixed", "{calling:?} to {serving:?}: {name}");
+            client.cast(&target, "note", &()).await?;
+            client.fanout(&target, "note", &()).await?;
+            until("the cast and the fanout", || noted.load(Ordering::Relaxed) == notes).await?;
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Parser};
 use serde_json::json;
 use tokio::time::timeout;
-use zmtp::{Options, Pull, Push};
+use zmtp::{Multipart, Options, Pull, Push};
 
 /// One end of a ping-pong
 #[derive(Debug, Parser)]
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
 impl End {
     async fn open(&self) -> Result<(Pull, Push), Box<dyn Error + Send + Sync>> {
-        let mut pull = Pull::new(Options::new());
+        let pull = Pull::new(Options::new());
         if self.from.starts_with("ipc://") {
             pull.connect(self.from.as_str())?;
         } else {
@@ -59,8 +59,8 @@ impl End {
     }
 
     async fn send(&self, push: &Push) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let body = [b'x'; BODY];
-        Ok(push.send([b"0".as_slice(), self.topic.as_bytes(), b"cast", &body]).await?)
+        let frames = [b"0", self.topic.as_bytes(), b"cast", &[b'x'; BODY]];
+        Ok(push.send(Multipart(&frames)).await?)
     }
 }
 
