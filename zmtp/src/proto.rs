@@ -17,13 +17,15 @@ mod run;
 mod decoder;
 mod encoder;
 mod mechanism;
+mod event;
 mod connection;
 
 pub use chunks::{Frames, IntoFrames};
 pub use command::Command;
-pub use connection::{Connection, Event, PeerInfo, Setup};
+pub use connection::Connection;
 pub use decoder::{Decoder, Item};
 pub use error::{PeerText, ProtocolError};
+pub use event::{Event, PeerInfo, Setup};
 pub use frame::Header;
 pub use greeting::Greeting;
 pub use limits::Limits;

@@ -1,5 +1,7 @@
 //! Sockets with security: who gets in, who does not, and what both are told.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     error::Error,
     sync::{
@@ -191,6 +193,23 @@ async fn a_key_on_the_list_opens_and_any_other_does_not() -> Result {
     let [_, at_pull] = fail(Security::CurveClient { server: client.public(), keys: client }, server).await?;
     assert!(at_pull.starts_with("the box in HELLO does not open"), "{at_pull}");
     Ok(())
+}
+
+/// An ERROR of CURVE is not sealed, so it ends one attempt and no more.
+#[cfg(feature = "curve")]
+#[tokio::test]
+async fn a_key_that_comes_to_be_known_opens() -> Result {
+    use zmtp::KeyPair;
+
+    let [client, server] = [KeyPair::generate()?, KeyPair::generate()?];
+    let theirs = server.public();
+    let asked = AtomicUsize::new(0);
+    let authenticator = Arc::new(move |_: &Applicant| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Verdict::Refuse,
+        _ => Verdict::Admit,
+    });
+    pass(Security::CurveClient { keys: client, server: theirs }, Security::CurveServer { keys: server, authenticator })
+        .await
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! Each scenario runs with libzmq 4.3.4 and 4.3.5, in a process of its own ([`peer`]), and where PUSH, PULL, PUB and SUB
 //! behave alike, for all four ([`ours`]). Reading order of the scenarios: [`messages`], [`flow`], [`subscriptions`],
-//! [`handshake`], [`refusals`], [`heartbeats`], [`reconnect`].
+//! [`handshake`], [`security`], [`refusals`], [`heartbeats`], [`reconnect`].
 //!
 //! What always holds: every wait has a deadline, and nothing leaves the loopback interface.
 
@@ -34,6 +34,7 @@ mod messages;
 mod flow;
 mod subscriptions;
 mod handshake;
+mod security;
 mod refusals;
 mod heartbeats;
 mod reconnect;

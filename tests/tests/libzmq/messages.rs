@@ -111,7 +111,7 @@ fn shapes() -> Vec<Vec<usize>> {
 }
 
 /// SHA-256 of all frames, each after its length.
-fn digest(message: &Message) -> String {
+pub(crate) fn digest(message: &Message) -> String {
     let mut hash = Sha256::new();
     for frame in message.frames() {
         hash.update((frame.len() as u64).to_be_bytes());

@@ -54,7 +54,10 @@ pub(crate) enum Ours {
 
 impl Ours {
     pub(crate) fn new(kind: Kind) -> Self {
-        let options = Options::new();
+        Self::with(kind, Options::new())
+    }
+
+    pub(crate) fn with(kind: Kind, options: Options) -> Self {
         match kind {
             Kind::Push => Self::Push(Push::new(options)),
             Kind::Pull => Self::Pull(Pull::new(options)),

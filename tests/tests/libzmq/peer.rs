@@ -56,6 +56,11 @@ impl Peer {
         self.request(json!({ "do": "socket", "type": kind, "options": options })).map(Theirs)
     }
 
+    /// From now on its servers of PLAIN know one login, and those of CURVE let everyone in.
+    pub(crate) fn authenticate(&mut self, username: &str, password: &str) -> anyhow::Result<()> {
+        self.request(json!({ "do": "authenticate", "username": username, "password": password }))
+    }
+
     pub(crate) fn set(&mut self, socket: Theirs, option: &str, value: Value) -> anyhow::Result<()> {
         self.request(json!({ "do": "set", "socket": socket.0, "option": option, "value": value }))
     }

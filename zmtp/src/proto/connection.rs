@@ -1,11 +1,7 @@
 //! One connection as a value: octets in, events out, octets out, time as an argument.
 //! The state machine and its contract are described at [`Connection`].
 
-use std::{
-    collections::VecDeque,
-    io::IoSlice,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
 use bytes::{Buf, Bytes, BytesMut, buf::Limit};
 
@@ -15,52 +11,13 @@ use super::{
     decoder::{Decoder, Item},
     encoder::Encoder,
     error::{PeerText, ProtocolError},
+    event::{Event, PeerInfo, Setup},
     greeting::Greeting,
-    limits::Limits,
-    mechanism::{Credentials, Mechanism, Seal, Step},
+    mechanism::{Mechanism, Seal, Step},
     metadata::Metadata,
     run::Run,
     socket_type::SocketType,
 };
-
-/// What a connection needs to know before it begins.
-#[derive(Debug, Clone, Copy)]
-pub struct Setup {
-    /// The type of the socket that this connection belongs to: PUSH, PULL, PUB or SUB.
-    pub socket_type: SocketType,
-    /// What the peer may send.
-    pub limits: Limits,
-    /// One deadline from the start to the peer's READY, not renewed by octets that trickle in.
-    pub handshake_timeout: Duration,
-}
-
-/// What a peer told about itself in greeting and READY.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerInfo {
-    /// Major and minor version of its greeting.
-    pub version: (u8, u8),
-    /// Its socket type.
-    pub socket_type: SocketType,
-    /// Its properties.
-    pub properties: Metadata,
-}
-
-/// What happened on a connection.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event {
-    /// A peer wants to come in. Only to the server of PLAIN or CURVE; nothing more comes until
-    /// [`authorize`](Connection::authorize) or [`refuse`](Connection::refuse).
-    Authenticate(Credentials),
-    /// The handshake is over; messages may be sent from now on.
-    Ready(PeerInfo),
-    /// Messages came. Only to PULL and SUB.
-    Run(Run),
-    /// The peer wants messages whose first frame starts with this. Only to PUB.
-    Subscribe(Bytes),
-    /// The peer no longer wants them. Only to PUB.
-    Cancel(Bytes),
-}
 
 /// A ZMTP connection without its stream.
 ///
@@ -383,6 +340,8 @@ impl Connection {
             self.encoder.push(reply);
         }
         self.state = State::Traffic { greeting };
+        // Keys that only the handshake needs are wiped.
+        self.mechanism = Mechanism::null();
         self.deadline = None;
         self.decoder.refuse_messages(self.refuses_messages());
         Ok(Event::Ready(PeerInfo { version: (greeting.major, greeting.minor), socket_type, properties }))

@@ -19,13 +19,14 @@ use super::{
     backoff::Backoff,
     monitor::{Announcer, Monitor, SocketEvent},
     options::Options,
+    outcome::{BindError, CloseReport, ConnectError},
     security::{Applicant, Verdict},
     stats::{Counters, Stats},
 };
 use crate::{
     proto::{Connection, Credentials, PeerInfo, ProtocolError, Setup, SocketType},
     session::{Disconnect, Handshake, Port, Session},
-    transport::{Endpoint, EndpointError, Link, Listener},
+    transport::{Endpoint, Link, Listener},
 };
 
 /// What the tasks need of a socket.
@@ -40,49 +41,6 @@ pub(crate) trait Socket: Send + Sync + 'static {
     fn close(&self);
 
     fn add_to(&self, stats: &mut Stats);
-}
-
-/// Binding failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BindError {
-    /// The text is no endpoint.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// The transport refused.
-    #[error("cannot bind {endpoint}: {cause}")]
-    Io {
-        /// Where.
-        endpoint: Endpoint,
-        /// Why.
-        cause: io::Error,
-    },
-}
-
-/// Connecting can't even begin. That nobody answers is no such error: the socket tries again.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The text is no endpoint.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// There is no transport for it, or the address can never work.
-    #[error("cannot connect to {endpoint}: {cause}")]
-    Io {
-        /// Where to.
-        endpoint: Endpoint,
-        /// Why.
-        cause: io::Error,
-    },
-}
-
-/// What became of the messages that were queued when a socket was closed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CloseReport {
-    /// Written whole to a peer's stream since.
-    pub flushed: u64,
-    /// Dropped: no peer took them in time.
-    pub discarded: u64,
 }
 
 /// A socket's tasks and what they share.
@@ -334,7 +292,8 @@ impl<S: Socket> Shared<S> {
                 Err(Attempt::Handshake(cause)) => cause,
             };
             // ERROR is the peer's considered answer; asking again would get the same one.
-            if matches!(cause, Disconnect::Closed | Disconnect::Protocol(ProtocolError::PeerRefused { .. })) {
+            let refused = matches!(cause, Disconnect::Protocol(ProtocolError::PeerRefused { .. }));
+            if matches!(cause, Disconnect::Closed) || refused && self.options.security.believes_refusals() {
                 return;
             }
             if self.pause(&mut port, backoff.next_wait()).await {

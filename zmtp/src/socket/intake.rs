@@ -14,9 +14,10 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    core::{BindError, CloseReport, Core, Socket},
+    core::{Core, Socket},
     monitor::Monitor,
     options::Options,
+    outcome::{BindError, CloseReport},
     roster::Roster,
     stats::Stats,
 };

@@ -8,10 +8,11 @@ use std::{
 };
 
 use super::{
-    core::{BindError, CloseReport, ConnectError, Core},
+    core::Core,
     inbound::Inbound,
     monitor::Monitor,
     options::Options,
+    outcome::{BindError, CloseReport, ConnectError},
     stats::Stats,
 };
 use crate::{

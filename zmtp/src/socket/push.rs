@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    core::{BindError, CloseReport, ConnectError, Core},
+    core::Core,
     monitor::Monitor,
     options::Options,
     outbound::{Outbound, Pushed, Refused},
+    outcome::{BindError, CloseReport, ConnectError},
     stats::Stats,
 };
 use crate::{

@@ -80,7 +80,7 @@ pub struct Applicant {
 pub enum Verdict {
     /// It may.
     Admit,
-    /// It may not, and is told so; a client of this crate does not ask again.
+    /// It may not, and is told so. A client of this crate then does not ask again, unless under CURVE.
     Refuse,
 }
 
@@ -122,6 +122,16 @@ impl Security {
                 Mechanism::curve_server(keys.clone(), Fresh::generate().map_err(io::Error::other)?)
             }
         })
+    }
+
+    /// Whether a peer's ERROR ends the attempts to connect to it. CURVE does not seal it: anybody on the way may have
+    /// written it, who should not be able to do more than cut this one connection.
+    pub(crate) fn believes_refusals(&self) -> bool {
+        match self {
+            Self::Null | Self::PlainClient(_) | Self::PlainServer(_) => true,
+            #[cfg(feature = "curve")]
+            Self::CurveClient { .. } | Self::CurveServer { .. } => false,
+        }
     }
 
     /// Whom a server asks.

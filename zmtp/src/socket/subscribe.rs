@@ -11,10 +11,11 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    core::{BindError, CloseReport, ConnectError, Core, Socket},
+    core::{Core, Socket},
     inbound::{InPort, Inbound},
     monitor::Monitor,
     options::Options,
+    outcome::{BindError, CloseReport, ConnectError},
     stats::Stats,
 };
 use crate::{

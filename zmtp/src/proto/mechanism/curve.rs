@@ -62,7 +62,7 @@ enum ServerAwaits {
     Verdict {
         ready: Bytes,
         properties: Metadata,
-        sealed: Sealed,
+        sealed: Box<Sealed>,
     },
     /// All was handed over, or went wrong.
     Nothing,
@@ -126,6 +126,7 @@ impl Curve {
                     Way { prefix: FROM_SERVER, last: 1 },
                     Way { prefix: FROM_CLIENT, last: number },
                 );
+                let sealed = Box::new(sealed);
                 *awaits = ServerAwaits::Verdict { ready: command::frame("READY", &ready), properties, sealed };
                 Ok(Step::Ask(Credentials::Curve(key)))
             }
@@ -152,7 +153,7 @@ impl Curve {
         let Role::Server(awaits) = &mut self.role else { return Err(ProtocolError::UNASKED) };
         match std::mem::replace(awaits, ServerAwaits::Nothing) {
             ServerAwaits::Verdict { ready, properties, sealed } => {
-                Ok(Step::Ready { reply: Some(ready), properties, seal: Some(Box::new(sealed)) })
+                Ok(Step::Ready { reply: Some(ready), properties, seal: Some(sealed) })
             }
             _ => Err(ProtocolError::UNASKED),
         }

@@ -97,11 +97,12 @@ impl Sealed {
         self.theirs.last = number;
         let flags = plain[0];
         if flags == COMMAND {
+            let limit = self.limits.max_command;
+            if size > limit {
+                return Err(ProtocolError::FrameTooLarge { size: size as u64, limit: limit as u64 });
+            }
             let body = Bytes::copy_from_slice(&plain[1..]);
             self.opened.truncate(start);
-            if body.len() > self.limits.max_command {
-                return Err(ProtocolError::FrameTooLarge { size: size as u64, limit: self.limits.max_command as u64 });
-            }
             return Ok(Some(body));
         }
         if flags & !MORE != 0 {
@@ -142,6 +143,10 @@ impl Sealed {
     fn take_run(&mut self) -> Option<Item> {
         let messages = std::mem::take(&mut self.messages);
         let octets = self.opened.split_to(std::mem::take(&mut self.boundary));
+        if self.opened.is_empty() {
+            // What is handed on keeps the memory, an idle connection none.
+            self.opened = BytesMut::new();
+        }
         (messages > 0).then(|| Item::Run(Run::contiguous(octets.freeze(), messages)))
     }
 
