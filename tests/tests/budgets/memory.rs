@@ -86,7 +86,8 @@ fn stuck_topics(consumer: Consumer) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends 100,000 messages, of which 100 are kept, to a PULL that has seen as many. Each that is kept may take `each` octets.
+/// Sends 100,000 messages, of which 100 are kept, to a PULL that has seen as many. Each that is kept may take `each`
+/// octets.
 fn kept(which: &str, message: &[u8], each: u64) -> anyhow::Result<()> {
     let mut command = Command::new(binary::measured("workload", "workload")?);
     let mut pull = Program::start("PULL", command.args(["keep", which]))?;
@@ -124,14 +125,14 @@ fn parts() -> Vec<u8> {
 const LIMIT: usize = 16 << 20;
 
 /// Octets that a receiver may take besides: pages that go round, the message that is coming in, what the queue needs to
-/// keep account. 0.2 to 2.3 MiB were measured on two cores; each core more may keep a page or two more.
+/// keep account. 0.2 to 2.4 MiB were measured on two cores; each core more may keep a page or two more.
 const BEYOND: usize = 4 << 20;
 
 /// What a received message may keep alive: the page it was read into (`proto::page`).
 const PAGE: u64 = 64 << 10;
 
-/// Octets by which a process may grow that keeps no pages: 36 to 144 KiB were measured. A small message that was the last
-/// of its run does keep its page, so this allows for eight of them.
+/// Octets by which a process may grow that keeps no pages: 36 to 144 KiB were measured. A small message that was the
+/// last of its run does keep its page, so this allows for eight of them.
 const OWN_MEMORY: u64 = 512 << 10;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -17,7 +17,8 @@ pub(crate) struct Cost {
     pub(crate) octets: f64,
 }
 
-/// The cost by which a long run of `work` differs from a short one: what both do once, to begin and to end, is in neither.
+/// The cost by which a long run of `work` differs from a short one: what both do once, to begin and to end, does not
+/// count.
 pub(crate) fn cost(work: &str, messages: u32) -> anyhow::Result<Cost> {
     let (short, long) = (run(work, messages)?, run(work, LONGER * messages)?);
     let more = f64::from((LONGER - 1) * messages);

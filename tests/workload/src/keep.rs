@@ -47,7 +47,7 @@ pub(crate) async fn run(which: Kept) -> anyhow::Result<()> {
 }
 
 /// About one of 1,000; a prime, so that it is no certain message of a batch.
-const ONE_OF: usize = 997;
+const ONE_OF: usize = 1000;
 
 /// After so many messages it says so.
 const REPORT: usize = 100_000;

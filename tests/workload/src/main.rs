@@ -9,7 +9,8 @@
 //! runs of different length.
 //!
 //! `workload keep WHICH`, with `none`, `some` or `copies`, is a PULL to be measured from outside. It prints where it
-//! listens and then, for each 100,000 messages, `received`. Of about 1,000 messages it keeps none, one, or a copy of one.
+//! listens and then, for each 100,000 messages, `received`. Of about 1,000 messages it keeps none, one, or a copy of
+//! one.
 
 use std::future::Future;
 

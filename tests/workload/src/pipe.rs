@@ -34,7 +34,7 @@ impl Work for Pipe {
         let sender = tokio::spawn(async move {
             for _ in 0..messages {
                 match bodies.as_slice() {
-                    // A large body is the program's own, so nothing copies it; small ones are copied from where they lie.
+                    // A large body is the program's own, so nothing copies it; small ones are borrowed.
                     [body] if body.len() >= LARGE => push.send(body.clone()).await?,
                     [body] => push.send(&body[..]).await?,
                     bodies => push.send(Multipart(bodies)).await?,
