@@ -52,6 +52,12 @@ impl File {
     pub fn assignments(&self, group: &str, name: &str) -> &[Assignment] {
         self.sections.get(&normal_group(group)).and_then(|section| section.get(name)).map_or(&[], Vec::as_slice)
     }
+
+    /// The names that are assigned to in a group, in no order, each with the line of its first assignment.
+    pub fn names(&self, group: &str) -> impl Iterator<Item = (&str, usize)> {
+        let section = self.sections.get(&normal_group(group));
+        section.into_iter().flatten().filter_map(|(name, all)| Some((name.as_str(), all.first()?.line)))
+    }
 }
 
 impl fmt::Debug for File {
@@ -248,6 +254,15 @@ mod tests {
         assert_eq!(values(&file, "DEFAULT", "a"), [("1\n2".to_owned(), 3), ("3".to_owned(), 6)]);
         assert_eq!(values(&file, "b", "c"), [(String::new(), 8)]);
         assert_eq!(values(&file, "b", "a"), []);
+    }
+
+    #[test]
+    fn the_names_of_a_group_have_the_lines_of_their_first_assignments() {
+        let file = parsed("[g]\na = 1\nb = 2\n[DEFAULT]\nc = 3\n[G]\na = 4\n").unwrap();
+        let mut names: Vec<_> = file.names("g").collect();
+        names.sort_unstable();
+        assert_eq!(names, [("a", 2), ("b", 3)]);
+        assert_eq!(file.names("h").count(), 0);
     }
 
     #[test]

@@ -5,17 +5,23 @@
 //! given twice the last counts, but for the two that name configuration: these keep their order
 //! across both flags, since each file overrides what came before it.
 //!
+//! What to do is one word, which may stand before, between or behind the flags: without it the
+//! daemon runs, as the original does.
+//!
 //! Nothing is checked or read here beyond the shape of the line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use oslo_config::Source;
 
 /// What the command line says; a field is `None` or empty where it says nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Cli {
+    /// What to do.
+    pub command: Command,
     /// `--config-file` and `--config-dir`, in the order given.
     pub sources: Vec<Source>,
     /// `--debug` or `--nodebug`, whichever came last.
@@ -30,6 +36,26 @@ pub struct Cli {
     pub use_syslog: Option<bool>,
     /// `--log-config-append`.
     pub log_config_append: Option<String>,
+    /// `--json`: answers are one JSON object.
+    pub json: bool,
+    /// `--strict`: warnings of a check make it fail.
+    pub strict: bool,
+    /// `--no-environment`: a check looks at the configuration only.
+    pub no_environment: bool,
+}
+
+/// What the program is to do.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Command {
+    /// Serve until told to stop: the default
+    #[default]
+    Run,
+    /// Tell what is wrong with the configuration, or with this machine for it
+    CheckConfig,
+    /// Show every option's value, and who set it
+    ConfigShow,
+    /// Print a configuration file with every option explained
+    ConfigSample,
 }
 
 impl Cli {
@@ -42,7 +68,9 @@ impl Cli {
         let matches = Words::command().try_get_matches_from(words)?;
         let sources = sources(&matches);
         let words = Words::from_arg_matches(&matches)?;
+        words.check_flags()?;
         Ok(Self {
+            command: words.command.unwrap_or_default(),
             sources,
             debug: either(words.debug, words.nodebug),
             verbose: either(words.verbose, words.noverbose),
@@ -50,6 +78,9 @@ impl Cli {
             log_dir: words.log_dir,
             use_syslog: words.use_syslog.then_some(true),
             log_config_append: words.log_config_append,
+            json: words.json,
+            strict: words.strict,
+            no_environment: words.no_environment,
         })
     }
 }
@@ -62,6 +93,10 @@ pub const PROGRAM: &str = "oslo-messaging-zmq-receiver";
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Words {
+    /// What to do
+    #[arg(value_enum)]
+    command: Option<Command>,
+
     /// Read this file; repeatable, a later one overrides
     #[arg(long, value_name = "PATH")]
     config_file: Vec<PathBuf>,
@@ -101,6 +136,37 @@ struct Words {
     /// Accepted without effect, with a warning
     #[arg(long, value_name = "PATH", alias = "log-config", overrides_with = "log_config_append")]
     log_config_append: Option<String>,
+
+    /// check-config, config-show: answer with one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// check-config: fail on warnings too
+    #[arg(long)]
+    strict: bool,
+
+    /// check-config: look at the configuration only, not at this machine
+    #[arg(long)]
+    no_environment: bool,
+}
+
+impl Words {
+    /// Refuses flags that the command has no use for: whoever typed them expects something else to happen.
+    fn check_flags(&self) -> Result<(), clap::Error> {
+        let command = self.command.unwrap_or_default();
+        let uses: [(bool, &str, &[Command]); 3] = [
+            (self.json, "--json", &[Command::CheckConfig, Command::ConfigShow]),
+            (self.strict, "--strict", &[Command::CheckConfig]),
+            (self.no_environment, "--no-environment", &[Command::CheckConfig]),
+        ];
+        match uses.into_iter().find(|(given, _, users)| *given && !users.contains(&command)) {
+            None => Ok(()),
+            Some((_, flag, _)) => {
+                let text = format!("{flag} does not go with this command; --help tells which it goes with");
+                Err(Self::command().error(ErrorKind::ArgumentConflict, text))
+            }
+        }
+    }
 }
 
 /// The two flags in their mutual order, which the parser keeps as an index per value.
@@ -129,13 +195,21 @@ Configuration:
   /etc that has it. Flags override the environment (OS_<GROUP>__<OPTION>, as in
   OS_DEFAULT__RPC_ZMQ_PORT=9501), which overrides the files.
 
-Exit codes:
-  0  stopped on request
-  1  could not start or go on; one line on standard error says why
-  2  the command line is not understood
+Signals:
+  TERM, INT  hand on what is queued, then end; a second one ends at once
+  USR2       take no more connections, and end as above after lame_duck_time
+  HUP        read the configuration anew, and open the log file anew
+  USR1       open the log file anew, for logrotate
 
-Example:
-  oslo-messaging-zmq-receiver --config-file /etc/nova/nova.conf --log-dir /var/log/oslo";
+Exit codes:
+  0   stopped on request; the answer is yes
+  1   could not start or go on, one line on standard error says why; check-config --strict: a warning
+  2   the command line is not understood
+  78  the configuration is wrong
+
+Examples:
+  oslo-messaging-zmq-receiver --config-file /etc/nova/nova.conf --log-dir /var/log/oslo
+  oslo-messaging-zmq-receiver check-config --config-file /etc/oslo/zmq_receiver.conf";
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +273,25 @@ mod tests {
     }
 
     #[test]
+    fn the_command_stands_anywhere_and_is_to_serve_by_default() {
+        assert_eq!(cli("-d").unwrap().command, Command::Run);
+        assert_eq!(cli("run").unwrap(), Cli::default());
+        for line in ["check-config --strict -d", "-d --strict check-config", "-d check-config --strict"] {
+            let cli = cli(line).unwrap();
+            assert_eq!((cli.command, cli.strict, cli.debug), (Command::CheckConfig, true, Some(true)));
+        }
+    }
+
+    #[test]
+    fn flags_of_other_commands_are_refused() {
+        for line in ["--json", "run --strict", "config-show --strict", "config-sample --json"] {
+            let error = cli(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains("does not go with this command"), "{error}");
+        }
+    }
+
+    #[test]
     fn version_and_help_end_with_code_0() {
         let version = cli("--version").unwrap_err();
         assert_eq!((version.kind(), version.exit_code()), (ErrorKind::DisplayVersion, 0));
@@ -207,7 +300,7 @@ mod tests {
         let help = cli("-h").unwrap_err();
         assert_eq!((help.kind(), help.exit_code()), (ErrorKind::DisplayHelp, 0));
         let help = help.to_string();
-        let told = ["--config-file <PATH>", "-d, --debug", "Exit codes:\n  0  ", "Example:\n  oslo-"];
+        let told = ["--config-file <PATH>", "-d, --debug", "Exit codes:\n  0  ", "Examples:\n  oslo-", "check-config"];
         for text in told {
             assert!(help.contains(text), "{text}\n{help}");
         }

@@ -14,6 +14,11 @@ pub fn raise() -> usize {
         // If it may not be raised, the old limit holds, and `fit` takes care.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
+    allowed()
+}
+
+/// How many this process may have open now.
+pub fn allowed() -> usize {
     let now = getrlimit(Resource::Nofile).current;
     now.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
 }

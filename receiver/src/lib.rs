@@ -9,14 +9,22 @@
 
 pub mod cli;
 pub mod settings;
+pub mod effective;
+pub mod sample;
 pub mod logging;
 pub mod runtime_dir;
+pub mod dir_lock;
 pub mod descriptors;
 mod drops;
 mod route;
 mod routes;
 mod recent;
 mod router;
+mod inherited;
 mod receiver;
+pub mod check;
+pub mod reload;
+pub mod manager;
+pub mod service;
 
 pub use receiver::{Receiver, StartError, Stopped, Totals};

@@ -1,68 +1,108 @@
-//! The program: command line, settings, log, signals. Everything else is in the library.
+//! The program: what each command does, and the exit code. Everything else is in the library.
 
 use std::env;
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use oslo_messaging_zmq_receiver::Receiver;
-use oslo_messaging_zmq_receiver::cli::{Cli, PROGRAM};
+use oslo_config::{Config, LoadError};
+use oslo_messaging_zmq_receiver::check::{Level, Report};
+use oslo_messaging_zmq_receiver::cli::{Cli, Command, PROGRAM};
 use oslo_messaging_zmq_receiver::descriptors;
+use oslo_messaging_zmq_receiver::dir_lock::DirLock;
+use oslo_messaging_zmq_receiver::effective::Effective;
 use oslo_messaging_zmq_receiver::logging::Log;
+use oslo_messaging_zmq_receiver::manager::inherited_listener;
 use oslo_messaging_zmq_receiver::runtime_dir::RuntimeDir;
-use oslo_messaging_zmq_receiver::settings::{Settings, gather};
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use oslo_messaging_zmq_receiver::sample::Sample;
+use oslo_messaging_zmq_receiver::service::Service;
+use oslo_messaging_zmq_receiver::settings::{DECLARED, Settings, SettingsError, gather};
+use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
+use tracing::warn;
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(env::args_os()).unwrap_or_else(|error| error.exit());
-    match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{PROGRAM}: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let done = match cli.command {
+        Command::Run => run(&cli).map(|()| ExitCode::SUCCESS),
+        Command::CheckConfig => check_config(&cli),
+        Command::ConfigShow => config_show(&cli),
+        Command::ConfigSample => print(&Sample(DECLARED)).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{PROGRAM}: {error}");
+        let is_configuration = error.is::<LoadError>() || error.is::<SettingsError>();
+        if is_configuration { WRONG_CONFIGURATION.into() } else { ExitCode::FAILURE }
+    })
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let mut settings = Settings::from_config(&gather(cli, env::vars_os())?)?;
     let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let dir = RuntimeDir::prepare(&settings.ipc_dir, runtime_dir.as_deref())?;
+    let _ours = DirLock::take(&dir.path)?;
     let log = Log::init(&settings.log)?;
     if let Some(notice) = &dir.notice {
         warn!("{notice}");
     }
-    settings.warnings.extend(descriptors::fit(&mut settings.limits, descriptors::raise()));
+    if let Some(notice) = descriptors::fit(&mut settings.limits, descriptors::raise()) {
+        warn!("{notice}");
+    }
     for warning in &settings.warnings {
         warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(&settings, &dir, &log))
+    let listener = inherited_listener()?;
+    if let Some(address) = listener.as_ref().and_then(|listener| listener.local_addr().ok())
+        && address.port() != settings.bind.port
+    {
+        let wanted = settings.bind.port;
+        warn!("the socket that was handed over has port {}: rpc_zmq_port = {wanted} is not used", address.port());
+    }
+    let service = Service { dir: &dir.path, listener, log: &log, reread: || read(cli) };
+    Ok(runtime()?.block_on(service.run(settings))?)
 }
 
-async fn serve(settings: &Settings, dir: &RuntimeDir, log: &Log) -> Result<(), Box<dyn Error>> {
-    // Before the port is open: whoever sees it open may send the signal.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut stop = async || loop {
-        tokio::select! {
-            _ = terminate.recv() => break "SIGTERM",
-            _ = interrupt.recv() => break "SIGINT",
-            // What logrotate sends; by default it would end the process.
-            _ = hangup.recv() => match log.reopen() {
-                Ok(()) => info!("SIGHUP: log reopened; settings are read at start only"),
-                Err(error) => warn!("SIGHUP: {error}"),
-            },
-        }
-    };
-    let receiver = Receiver::start(settings, &dir.path).await?;
-    let name = stop().await;
-    info!("{name}: stopping, at most {:?}; a second one stops at once", settings.drain_timeout);
-    tokio::select! {
-        _ = receiver.stop() => {}
-        name = stop() => warn!("{name}: stopped without handing on the rest"),
-    }
-    Ok(())
+/// Settings as the sources say now, within what the system allows.
+fn read(cli: &Cli) -> Result<Settings, Box<dyn Error>> {
+    let mut settings = Settings::from_config(&gather(cli, env::vars_os())?)?;
+    descriptors::fit(&mut settings.limits, descriptors::allowed());
+    Ok(settings)
 }
+
+fn check_config(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
+    let config = gather(cli, env::vars_os())?;
+    let report = runtime()?.block_on(Report::of(&config, !cli.no_environment));
+    answer(cli, &report)?;
+    Ok(match report.worst() {
+        Level::Error => WRONG_CONFIGURATION.into(),
+        Level::Warning if cli.strict => ExitCode::FAILURE,
+        Level::Warning | Level::Ok => ExitCode::SUCCESS,
+    })
+}
+
+fn config_show(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
+    let config: Config = gather(cli, env::vars_os())?;
+    answer(cli, &Effective::of(&config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints an answer for people or, with `--json`, for programs.
+fn answer(cli: &Cli, answer: &(impl Serialize + std::fmt::Display)) -> Result<(), Box<dyn Error>> {
+    if cli.json { print(&format_args!("{}\n", serde_json::to_string(answer)?)) } else { print(answer) }
+}
+
+/// Writes to standard output; one that is closed early, as by `head`, has had enough.
+fn print(text: &impl std::fmt::Display) -> Result<(), Box<dyn Error>> {
+    match write!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// `EX_CONFIG` of sysexits.h, which a systemd unit names in `RestartPreventExitStatus`.
+const WRONG_CONFIGURATION: u8 = 78;

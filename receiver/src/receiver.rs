@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use tracing::{debug, info, warn};
 use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
 
 use crate::drops::host_of;
+use crate::inherited::Inherited;
 use crate::logging::OncePer;
 use crate::router::Router;
 use crate::routes::Routes;
@@ -43,6 +45,8 @@ pub enum StartError {
 /// The counters of a receiver. Messages unless said otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
+    /// TCP peers now.
+    pub connections: usize,
     /// That came in over TCP.
     pub received: u64,
     /// Written whole to a consumer's socket; a fanout counts once for each consumer.
@@ -74,6 +78,14 @@ impl Receiver {
     /// # Errors
     /// [`StartError`] when the port cannot be bound.
     pub async fn start(settings: &Settings, dir: &Path) -> Result<Self, StartError> {
+        Self::start_on(None, settings, dir).await
+    }
+
+    /// The same on a socket that listens already, in place of the address and port of the settings.
+    ///
+    /// # Errors
+    /// [`StartError`] when the runtime cannot have the socket.
+    pub async fn start_on(listener: Option<TcpListener>, settings: &Settings, dir: &Path) -> Result<Self, StartError> {
         let routes = Arc::new(Routes::new(settings, dir));
         let limits = Limits {
             max_frame: settings.limits.max_message_size,
@@ -86,6 +98,10 @@ impl Receiver {
             .max_connections(settings.limits.max_connections)
             .handshake_timeout(settings.handshake_timeout)
             .budget(routes.memory().clone());
+        let options = match listener {
+            Some(listener) => options.transport("tcp", Arc::new(Inherited::new(listener))),
+            None => options,
+        };
         let make: MakeRouter = {
             let routes = routes.clone();
             Box::new(move |peer| Router::new(routes.clone(), peer))
@@ -105,6 +121,18 @@ impl Receiver {
         &self.endpoint
     }
 
+    /// Takes new settings, as far as a running receiver can: `drain_timeout` and `max_topics` from now on; what concerns
+    /// a topic's queue for topics that are opened from now on.
+    pub fn apply(&mut self, settings: &Settings) {
+        self.drain_timeout = settings.drain_timeout;
+        self.routes.apply(settings);
+    }
+
+    /// Takes no more connections, for good. Those that are go on.
+    pub fn stop_listening(&self) {
+        self.intake.stop_listening();
+    }
+
     /// The counters now.
     pub fn totals(&self) -> Totals {
         let front = self.intake.stats();
@@ -119,6 +147,7 @@ impl Receiver {
         ]);
         dropped.retain(|_, n| *n > 0);
         Totals {
+            connections: front.peers,
             received: front.received,
             written: sums.written,
             queued: topics.iter().map(|(_, stats)| stats.queued as u64).sum(),

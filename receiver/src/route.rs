@@ -27,12 +27,14 @@ pub(crate) struct Rules {
     backlog: Mark,
     late_joiners: Option<LateJoiners>,
     topic_octets: usize,
-    /// For all topics together.
-    pub(crate) memory: Budget,
+    memory: Budget,
+    /// How many there may be at once.
+    pub(crate) max_topics: usize,
 }
 
 impl Rules {
-    pub(crate) fn new(settings: &Settings, dir: &Path) -> Self {
+    /// `memory` bounds all topics together.
+    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget) -> Self {
         let share = settings.limits.topic_max_octets / SHARES;
         let held = LateJoiners { time: settings.hold_time, mark: Mark { octets: share, ..Mark::default() } };
         Self {
@@ -42,8 +44,14 @@ impl Rules {
             backlog: settings.topic_backlog.map_or(Mark::UNLIMITED, |n| Mark { messages: n, ..Mark::UNLIMITED }),
             late_joiners: (!held.time.is_zero()).then_some(held),
             topic_octets: settings.limits.topic_max_octets,
-            memory: Budget::new(settings.limits.memory_limit),
+            memory: memory.clone(),
+            max_topics: settings.limits.max_topics,
         }
+    }
+
+    /// Where sockets are made.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 }
 

@@ -17,8 +17,9 @@ use crate::settings::Settings;
 /// The routes of a receiver, shared by all connections.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    rules: Rules,
-    max_topics: usize,
+    /// For topics that are opened from now on.
+    rules: RwLock<Rules>,
+    memory: Budget,
     /// The topic of replies to callers on this host, which is never given up.
     replies: String,
     by_key: RwLock<HashMap<String, Arc<Route>>>,
@@ -69,15 +70,22 @@ impl NoRoute {
 
 impl Routes {
     pub(crate) fn new(settings: &Settings, dir: &Path) -> Self {
+        let memory = Budget::new(settings.limits.memory_limit);
         Self {
-            rules: Rules::new(settings, dir),
-            max_topics: settings.limits.max_topics,
+            rules: RwLock::new(Rules::new(settings, dir, &memory)),
+            memory,
             replies: format!("zmq_replies.{}", settings.host),
             by_key: RwLock::default(),
             opening: Mutex::default(),
             given_up: Mutex::default(),
             drops: Drops::default(),
         }
+    }
+
+    /// Takes other rules for topics that are opened from now on.
+    pub(crate) fn apply(&self, settings: &Settings) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        *rules = Rules::new(settings, rules.dir(), &self.memory);
     }
 
     /// The route of a topic, if there is one.
@@ -92,7 +100,8 @@ impl Routes {
             return Ok(route);
         }
         let open = self.read().len();
-        if open >= self.max_topics {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        if open >= rules.max_topics {
             if in_vain.is_some_and(|at| at.elapsed() < SEARCH_PAUSE) {
                 return Err(NoRoute::TooMany(open));
             }
@@ -101,7 +110,7 @@ impl Routes {
                 return Err(NoRoute::TooMany(open));
             }
         }
-        let route = Arc::new(Route::open(topic, &self.rules)?);
+        let route = Arc::new(Route::open(topic, &rules)?);
         debug!(topic = route.key(), kind = ?topic.kind(), "topic opened");
         let mut by_key = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
         by_key.insert(route.key().to_owned(), route.clone());
@@ -139,7 +148,7 @@ impl Routes {
     /// Counts and logs messages that found no room, with the limit that they met.
     pub(crate) fn note_full(&self, route: &Route, rest: &Run, peer: &str) {
         let octets = rest.first_octets();
-        let reason = if self.rules.memory.left() < octets {
+        let reason = if self.memory.left() < octets {
             "memory-limit"
         } else if route.octets_left() < octets {
             "topic-octets"
@@ -166,7 +175,7 @@ impl Routes {
 
     /// Octets for all topics together.
     pub(crate) fn memory(&self) -> &Budget {
-        &self.rules.memory
+        &self.memory
     }
 
     /// Closes all routes at the same time, each with `linger`.

@@ -19,7 +19,9 @@ use thiserror::Error;
 use tracing::Level;
 
 pub use self::gather::gather;
+pub use self::options::{DECLARED, OURS};
 use self::reader::Reader;
+pub use self::reader::Warning;
 use self::types::HostName;
 use crate::cli::PROGRAM;
 
@@ -40,12 +42,14 @@ pub struct Settings {
     pub hold_time: Duration,
     /// How long stopping may take while queues are handed over; zero: nothing is handed over.
     pub drain_timeout: Duration,
+    /// How long connections that are go on after listening ended on request.
+    pub lame_duck_time: Duration,
     /// How long a peer may take from connecting to the end of its handshake; never zero.
     pub handshake_timeout: Duration,
     /// What is logged, and where.
     pub log: LogSettings,
-    /// What an operator should know, one sentence each, to be logged at start.
-    pub warnings: Vec<String>,
+    /// What an operator should know, to be logged at start.
+    pub warnings: Vec<Warning>,
 }
 
 /// The TCP side.
@@ -102,22 +106,41 @@ impl Settings {
     /// The first value that cannot be meant.
     pub fn from_config(config: &Config) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(config);
-        warn_of_what_has_no_effect(&mut reader)?;
+        let settings = Self::read(&mut reader)?;
+        match reader.faults.into_iter().next() {
+            None => Ok(settings),
+            Some(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Everything that [`from_config`](Self::from_config) could refuse; empty if it refuses nothing. And what it would
+    /// warn of.
+    #[must_use]
+    pub fn examine(config: &Config) -> (Vec<SettingsError>, Vec<Warning>) {
+        let mut reader = Reader::new(config);
+        let last = Self::read(&mut reader).err();
+        let faults = reader.faults.into_iter().map(SettingsError::Value).chain(last);
+        (faults.collect(), reader.warnings)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, SettingsError> {
+        warn_of_what_has_no_effect(reader)?;
         Ok(Self {
             bind: Bind {
                 address: reader.require(&options::BIND_ADDRESS)?.value.0,
                 port: reader.require(&options::PORT)?.value.0,
             },
-            ipc_dir: ipc_dir(&mut reader)?,
-            host: host(&mut reader)?,
+            ipc_dir: ipc_dir(reader)?,
+            host: host(reader)?,
             // A negative number is how the original spells "unlimited".
             topic_backlog: reader.get(&options::TOPIC_BACKLOG)?.value.and_then(|n| usize::try_from(n).ok()),
-            limits: limits(&mut reader)?,
+            limits: limits(reader)?,
             hold_time: reader.require(&options::HOLD_TIME)?.value.0,
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
+            lame_duck_time: reader.require(&options::LAME_DUCK_TIME)?.value.0,
             handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
-            log: log(&mut reader)?,
-            warnings: reader.into_warnings(),
+            log: log(reader)?,
+            warnings: reader.warnings.clone(),
         })
     }
 }
@@ -132,7 +155,7 @@ impl Bind {
 }
 
 /// The settings cannot be had.
-#[derive(Debug, Error)]
+#[derive(Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SettingsError {
     /// A value cannot be meant.
@@ -195,7 +218,7 @@ fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError>
         reader.warn_if_set(&options::USE_SYSLOG, "has no effect here: log to standard error or a file");
     }
     // The receiver asks no matchmaker, whatever its name; only None is worth a word.
-    let _ = reader.get(&options::MATCHMAKER);
+    let _ = reader.is_none(options::MATCHMAKER.declaration());
     Ok(())
 }
 
@@ -206,13 +229,18 @@ mod tests {
     const FILE: &str = "[DEFAULT]\n";
 
     fn config(text: &str) -> Config {
-        let mut config = Config::new(options::DECLARED);
+        let mut config = Config::new(DECLARED);
         config.push(oslo_config::parse(text.as_bytes(), "x.conf".as_ref()).unwrap());
         config
     }
 
     fn settings(text: &str) -> Settings {
         Settings::from_config(&config(text)).unwrap()
+    }
+
+    /// The warnings about a text, as told.
+    fn told(text: &str) -> Vec<String> {
+        settings(text).warnings.iter().map(ToString::to_string).collect()
     }
 
     fn error(text: &str) -> String {
@@ -237,6 +265,7 @@ mod tests {
             },
             hold_time: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(10),
+            lame_duck_time: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             log: LogSettings { level: Level::INFO, file: None, stderr: true },
             warnings: Vec::new(),
@@ -251,7 +280,7 @@ mod tests {
              rpc_zmq_host = node7\nrpc_zmq_topic_backlog = 100\nunknown = 1\n\
              [zmq_receiver]\nmax_topics = 1\nmax_connections = 2\nmax_message_size = 3\nmax_frames = 4\n\
              topic_max_octets = 5 KiB\nmemory_limit = 6 MiB\nhold_time = 0\ndrain_timeout = 1.5\n\
-             handshake_timeout = 7\n",
+             lame_duck_time = 9\nhandshake_timeout = 7\n",
         );
         assert_eq!(settings.bind.endpoint(), "tcp://eth0:9601");
         assert_eq!(settings.ipc_dir, IpcDir { path: "/run/node7".into(), is_explicit: true });
@@ -267,8 +296,9 @@ mod tests {
         assert_eq!(settings.limits, limits);
         assert_eq!(settings.hold_time, Duration::ZERO);
         assert_eq!(settings.drain_timeout, Duration::from_millis(1500));
+        assert_eq!(settings.lame_duck_time, Duration::from_secs(9));
         assert_eq!(settings.handshake_timeout, Duration::from_secs(7));
-        assert_eq!(settings.warnings, [] as [&str; 0]);
+        assert_eq!(settings.warnings, []);
     }
 
     #[test]
@@ -306,13 +336,25 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_wrong_is_found_at_once() {
+        let text = "[DEFAULT]\nrpc_zmq_port = x\nrpc_zmq_host = a b\ndebug =\n[zmq_receiver]\nhold_time = $none\n";
+        let (faults, warnings) = Settings::examine(&config(text));
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        let begins = ["x.conf:2: ", "x.conf:3: ", "x.conf:6: ", "x.conf:4: "];
+        assert_eq!(faults.len(), begins.len(), "{faults:?}");
+        assert!(faults.iter().zip(begins).all(|(fault, begin)| fault.starts_with(begin)), "{faults:?}");
+        assert_eq!(warnings, []);
+        assert_eq!(Settings::examine(&config("")), (vec![], vec![]));
+    }
+
+    #[test]
     fn none_is_unset_with_a_warning() {
         let text = "[DEFAULT]\nrpc_zmq_matchmaker = None\nrpc_zmq_topic_backlog = 'None'\nrpc_zmq_ipc_dir = None\n";
         let settings = settings(text);
         assert_eq!(settings.topic_backlog, None);
         assert!(!settings.ipc_dir.is_explicit);
         assert_eq!(
-            settings.warnings,
+            told(text),
             [
                 "x.conf:2: rpc_zmq_matchmaker = None is taken as unset; the default is local",
                 "x.conf:4: rpc_zmq_ipc_dir = None is taken as unset; the default is /var/run/openstack",
@@ -325,25 +367,25 @@ mod tests {
     fn what_has_no_effect_is_told_once_and_never_fails() {
         let text = "[DEFAULT]\nrpc_zmq_contexts = $nonsense\nuse_syslog = yes\nlog_config = /etc/l\n\
                     rpc_zmq_matchmaker = $nonsense\n";
-        let warnings = settings(text).warnings;
         assert_eq!(
-            warnings,
+            told(text),
             [
                 "x.conf:2: rpc_zmq_contexts has no effect here",
                 "x.conf:4: log_config_append has no effect here: set debug, log_file or log_dir",
                 "x.conf:3: use_syslog has no effect here: log to standard error or a file",
             ]
         );
-        assert_eq!(settings(&format!("{FILE}use_syslog = no")).warnings, [] as [&str; 0]);
+        assert_eq!(settings(&format!("{FILE}use_syslog = no")).warnings, []);
     }
 
     #[test]
     fn a_limit_above_a_wider_one_is_lowered() {
-        let lowered = settings("[zmq_receiver]\nmemory_limit = 1 MiB\nmax_message_size = 2 MiB\n");
+        let text = "[zmq_receiver]\nmemory_limit = 1 MiB\nmax_message_size = 2 MiB\n";
+        let lowered = settings(text);
         assert_eq!(lowered.limits.topic_max_octets, 1 << 20);
         assert_eq!(lowered.limits.max_message_size, 1 << 20);
-        let told = "x.conf:3: max_message_size is lowered to 1048576 octets, the topic_max_octets; raise both";
-        assert_eq!(lowered.warnings, [told]);
+        let warning = "x.conf:3: max_message_size is lowered to 1048576 octets, the topic_max_octets; raise both";
+        assert_eq!(told(text), [warning]);
     }
 
     #[test]

@@ -21,10 +21,12 @@ pub enum BuildError {
         source: io::Error,
     },
     /// Cargo failed; what it said is in the test's output.
-    #[error("cargo build -p {package} --bin {program} failed ({status}):\n{output}")]
+    #[error("cargo build -p {package} {kind} {program} failed ({status}):\n{output}")]
     Failed {
         /// The package.
         package: String,
+        /// Cargo's option for such a program.
+        kind: &'static str,
         /// The program.
         program: String,
         /// Cargo's exit status.
@@ -52,29 +54,38 @@ pub fn matchmaker() -> Result<PathBuf, BuildError> {
 
 /// The executable `program` of `package`, built with the profile of the test that asks, once per test program.
 pub fn program(package: &str, program: &str) -> Result<PathBuf, BuildError> {
+    build_once(package, "--bin", program, !cfg!(debug_assertions))
+}
+
+/// The example `program` of `package`, built as what is shipped is whatever the profile of the test: to be measured.
+pub fn measured(package: &str, program: &str) -> Result<PathBuf, BuildError> {
+    build_once(package, "--example", program, true)
+}
+
+fn build_once(package: &str, kind: &'static str, program: &str, release: bool) -> Result<PathBuf, BuildError> {
     static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     // Held while building: the second to ask is to wait, and cargo would make it wait anyway.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(path) = built.get(program) {
         return Ok(path.clone());
     }
-    let path = build(package, program)?;
+    let path = build(package, kind, program, release)?;
     built.insert(program.to_owned(), path.clone());
     Ok(path)
 }
 
-fn build(package: &str, program: &str) -> Result<PathBuf, BuildError> {
+fn build(package: &str, kind: &'static str, program: &str, release: bool) -> Result<PathBuf, BuildError> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).stdin(Stdio::null());
-    cargo.args(["build", "--message-format", "json-render-diagnostics", "--package", package, "--bin", program]);
-    if !cfg!(debug_assertions) {
+    cargo.args(["build", "--message-format", "json-render-diagnostics", "--package", package, kind, program]);
+    if release {
         cargo.arg("--release");
     }
     let output = cargo.output().map_err(|source| BuildError::Start { program: program.to_owned(), source })?;
     if !output.status.success() {
         let (package, program) = (package.to_owned(), program.to_owned());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(BuildError::Failed { package, program, status: output.status, output: said });
+        return Err(BuildError::Failed { package, kind, program, status: output.status, output: said });
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

@@ -186,6 +186,11 @@ impl Site {
 }
 
 impl Receiver {
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+
     /// What receivers of this site have logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

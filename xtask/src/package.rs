@@ -98,8 +98,8 @@ fn names(needs: &[&Need]) -> String {
 /// apt-get asking no questions. Another apt-get may hold the lock, as a fresh machine's first update does: wait for it.
 const APT_GET: &[&str] = &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"];
 
-/// What builds the Python peers, pyzmq against the system's libzmq and the C parts of the packages of their time; and the
-/// peers that are packages themselves.
+/// What builds the Python peers, pyzmq against the system's libzmq and the C parts of the packages of their time; the
+/// peers that are packages themselves; and what counts instructions.
 const NEEDS: &[Need] = &[
     Need { what: "a C compiler", package: "gcc", proof: &["gcc", "--version"] },
     Need { what: "a C++ compiler", package: "g++", proof: &["g++", "--version"] },
@@ -109,6 +109,7 @@ const NEEDS: &[Need] = &[
     Need { what: "libfaketime", package: "faketime", proof: &["faketime", "--version"] },
     Need { what: "an etcd", package: "etcd-server", proof: &["etcd", "--version"] },
     Need { what: "a client of etcd", package: "etcd-client", proof: &["etcdctl", "version"] },
+    Need { what: "valgrind", package: "valgrind", proof: &["valgrind", "--version"] },
     Need { what: "Python 3 with venv", package: "python3-venv", proof: &["python3", "-c", "import ensurepip, venv"] },
     Need { what: "the headers of Python 3", package: "python3-dev", proof: &["python3", "-c", PYTHON_HEADERS] },
 ];

@@ -1,6 +1,6 @@
 //! ZMTP 3.1 without libzmq: a sans-IO protocol core, and tokio sockets PUSH, PULL, PUB and SUB on top of it.
 //!
-//! Wire-compatible with libzmq 4 (ZMTP 3.0 and 3.1, NULL security), over TCP, Unix sockets, in memory, and any stream
+//! Wire-compatible with libzmq 4 (ZMTP 3.0 and 3.1; NULL, PLAIN and CURVE security), over TCP, Unix sockets, in memory, and any stream
 //! of octets that a program brings.
 //!
 //! # The types to read first
@@ -9,6 +9,7 @@
 //! - [`Push`], [`Pull`], [`Pub`], [`Sub`]: four small types, so that a PUSH has no `recv` to misuse. Each may bind and
 //!   connect, any number of times, in any order; connections come back by themselves.
 //! - [`Options`]: every limit, finite by default.
+//! - [`Security`]: none, a login in clear, or keys, with the feature `curve`; and who decides who is let in.
 //! - [`proto::Connection`]: the protocol as a value, for other runtimes, fuzzers and odd transports. It builds
 //!   without tokio (`default-features = false`).
 //! - [`Intake`]: a PULL for forwarders, which hands on runs of messages without a queue in between.
@@ -30,7 +31,7 @@
 //! ```
 //!
 //! # What it does not do
-//! No REQ, REP, DEALER or ROUTER; no security mechanism but NULL yet; no peers older than ZMTP 3.0 (libzmq 3.x and
+//! No REQ, REP, DEALER or ROUTER; no GSSAPI; no peers older than ZMTP 3.0 (libzmq 3.x and
 //! before), which it refuses by name.
 
 pub mod proto;
@@ -43,13 +44,17 @@ mod session;
 mod socket;
 
 pub use pattern::{Budget, LateJoiners, Mark, SubscriptionLimits, Tally};
-pub use proto::{Limits, Message, MessageBuilder, Multipart, Payload, ProtocolError, Run};
+pub use proto::{
+    Credentials, Limits, LoginTooLong, Message, MessageBuilder, Multipart, Payload, PlainLogin, ProtocolError, Run,
+};
+#[cfg(feature = "curve")]
+pub use proto::{KeyPair, NoRandomness, NotAKey, PublicKey, SecretKey};
 #[cfg(feature = "tokio")]
 pub use session::Disconnect;
 #[cfg(feature = "tokio")]
 pub use socket::{
-    BindError, CloseReport, ConnectError, Inbox, Intake, Monitor, Options, Pub, Pull, Push, SendError, SocketEvent,
-    Stats, Sub,
+    Applicant, Authenticator, BindError, CloseReport, ConnectError, Inbox, Intake, Monitor, Options, Pub, Pull, Push,
+    Security, SendError, SocketEvent, Stats, Sub, Verdict,
 };
 #[cfg(feature = "tokio")]
 pub use transport::{Endpoint, EndpointError};

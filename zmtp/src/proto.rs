@@ -27,6 +27,9 @@ pub use error::{PeerText, ProtocolError};
 pub use frame::Header;
 pub use greeting::Greeting;
 pub use limits::Limits;
+pub use mechanism::{Credentials, LoginTooLong, Mechanism, PlainLogin};
+#[cfg(feature = "curve")]
+pub use mechanism::{Fresh, KeyPair, NoRandomness, NotAKey, PublicKey, SecretKey};
 pub use message::{Message, MessageBuilder};
 pub use metadata::{MAX_PROPERTIES, Metadata};
 pub use payload::{Multipart, Payload};

@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     pattern::Budget,
-    proto::{Connection, Event, PeerInfo, ProtocolError, Run},
+    proto::{Connection, Credentials, Event, PeerInfo, ProtocolError, Run},
     transport::Stream,
 };
 
@@ -61,6 +61,15 @@ pub(crate) enum Feed {
     Closed,
     /// The socket is closed, but still takes what has arrived.
     Draining,
+}
+
+/// How far a handshake has come.
+#[derive(Debug)]
+pub(crate) enum Handshake {
+    /// It waits for a decision.
+    Asks(Credentials),
+    /// It is over.
+    Ready(PeerInfo),
 }
 
 /// Why a connection ended.
@@ -127,12 +136,15 @@ impl Session {
         Self { stream, connection, timer: None, unfinished: Unfinished { budget, octets: 0 } }
     }
 
-    /// Runs until the peer's READY.
-    pub(crate) async fn handshake(&mut self) -> Result<PeerInfo, Disconnect> {
+    /// Runs until the peer's READY, or until somebody has to decide whether the peer may come in.
+    pub(crate) async fn handshake(&mut self) -> Result<Handshake, Disconnect> {
         poll_fn(|cx| {
             loop {
                 match self.connection.poll_event() {
-                    Ok(Some(Event::Ready(peer))) => return Poll::Ready(Ok(peer)),
+                    Ok(Some(Event::Ready(peer))) => return Poll::Ready(Ok(Handshake::Ready(peer))),
+                    Ok(Some(Event::Authenticate(credentials))) => {
+                        return Poll::Ready(Ok(Handshake::Asks(credentials)));
+                    }
                     Ok(_) => {}
                     Err(error) => {
                         // An ERROR command may tell the peer why; if it can't be written at once, so be it.
@@ -153,6 +165,21 @@ impl Session {
             self.poll_timer(cx).map(Err)
         })
         .await
+    }
+
+    /// The peer that [asked](Handshake::Asks) may come in: the [`handshake`](Self::handshake) goes on.
+    pub(crate) fn authorize(&mut self) {
+        self.connection.authorize();
+    }
+
+    /// It may not: the [`handshake`](Self::handshake) goes on to tell it so, and fails.
+    pub(crate) fn refuse(&mut self, reason: &'static str) {
+        self.connection.refuse(reason);
+    }
+
+    /// When the handshake has to be over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.connection.poll_timeout()
     }
 
     /// Moves messages until one side ends it. Dropping the future ends it too; either way the port is detached and
@@ -321,7 +348,8 @@ impl<P: Port> Attached<'_, P> {
                 Some(Event::Run(run)) => self.waiting = run,
                 Some(Event::Subscribe(prefix)) => self.port.handle_subscription(prefix, true)?,
                 Some(Event::Cancel(prefix)) => self.port.handle_subscription(prefix, false)?,
-                Some(Event::Ready(_)) => {}
+                // Of the handshake, which is over.
+                Some(Event::Ready(_) | Event::Authenticate(_)) => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The sockets: [`Push`], [`Pull`], [`Pub`], [`Sub`], and [`Intake`], a PULL that hands on instead of queueing.
 
+mod security;
 mod options;
 mod monitor;
 mod stats;
@@ -22,5 +23,6 @@ pub use options::Options;
 pub use publish::Pub;
 pub use pull::Pull;
 pub use push::{Push, SendError};
+pub use security::{Applicant, Authenticator, Security, Verdict};
 pub use stats::Stats;
 pub use subscribe::Sub;

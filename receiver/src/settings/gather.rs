@@ -94,7 +94,7 @@ mod tests {
 
         let cli = Cli { use_syslog: Some(true), ..no_file() };
         let settings = Settings::from_config(&gather(&cli, []).unwrap()).unwrap();
-        assert!(settings.warnings[0].starts_with("--use-syslog: use_syslog has no effect"));
+        assert!(settings.warnings[0].to_string().starts_with("--use-syslog: use_syslog has no effect"));
     }
 
     #[test]

@@ -86,13 +86,16 @@ pub(super) const HOLD_TIME: Opt<Wait> =
 pub(super) const DRAIN_TIMEOUT: Opt<Wait> =
     Opt::new("drain_timeout", "Seconds to hand over what is queued before the daemon stops.").in_group(OURS).or("10");
 
+pub(super) const LAME_DUCK_TIME: Opt<Wait> =
+    Opt::new("lame_duck_time", "Seconds from SIGUSR2, which ends listening, to the stop.").in_group(OURS).or("30");
+
 pub(super) const HANDSHAKE_TIMEOUT: Opt<Deadline> =
     Opt::new("handshake_timeout", "Seconds a peer may take from connecting to the end of its handshake.")
         .in_group(OURS)
         .or("10");
 
 /// All of them, in the order in which an operator would want to read them.
-pub(super) const DECLARED: &[Declaration] = &[
+pub const DECLARED: &[Declaration] = &[
     *BIND_ADDRESS.declaration(),
     *PORT.declaration(),
     *IPC_DIR.declaration(),
@@ -115,7 +118,9 @@ pub(super) const DECLARED: &[Declaration] = &[
     *MEMORY_LIMIT.declaration(),
     *HOLD_TIME.declaration(),
     *DRAIN_TIMEOUT.declaration(),
+    *LAME_DUCK_TIME.declaration(),
     *HANDSHAKE_TIMEOUT.declaration(),
 ];
 
-const OURS: &str = "zmq_receiver";
+/// The group of our own options.
+pub const OURS: &str = "zmq_receiver";

@@ -1,39 +1,86 @@
 //! Reading options one by one, and noting on the way what an operator should know.
 //!
+//! A value that cannot be meant is noted and its default taken instead, so that one reading finds
+//! all that is wrong. Who asks for settings to use must look at [`Reader::faults`] before.
+//!
 //! The text `None`, which some tools write for "unset", means unset, with a warning (oslo-bugs,
 //! B12). The original takes it for a name of four letters, or for a wrong number.
 
-use oslo_config::{Config, Opt, OptType, Setting, ValueError};
+use std::fmt;
+
+use oslo_config::{Config, Declaration, Opt, OptType, Origin, Setting, ValueError};
 
 use super::options;
 use super::types::Octets;
 
-/// Options and the warnings about them so far.
+/// Something odd that works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Who set the option.
+    pub origin: Origin,
+    /// Which option, what is odd, and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.origin, self.text)
+    }
+}
+
+/// Options, and what was found about them so far.
 pub(super) struct Reader<'a> {
     config: &'a Config,
-    warnings: Vec<String>,
+    /// In the order of reading.
+    pub(super) faults: Vec<ValueError>,
+    /// In the order of reading.
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(config: &'a Config) -> Self {
-        Self { config, warnings: Vec::new() }
+        Self { config, faults: Vec::new(), warnings: Vec::new() }
     }
 
-    /// The value of an option; if somebody wrote `None`, its default.
+    /// The value of an option; its default if somebody wrote `None`, or what cannot be meant.
+    ///
+    /// # Errors
+    /// The default itself cannot be meant.
     pub(super) fn get<T: OptType>(&mut self, option: &Opt<T>) -> Result<Setting<Option<T>>, ValueError> {
-        let Setting { value: texts, origin } = self.config.texts(option.declaration())?;
-        if texts != ["None"] {
-            return self.config.get(option);
-        }
-        let declared = option.declaration();
-        let default = declared.default.unwrap_or("none");
-        self.warnings.push(format!("{origin}: {} = None is taken as unset; the default is {default}", declared.name));
-        Config::new(options::DECLARED).get(option)
+        let read = match self.is_none(option.declaration()) {
+            Ok(true) => return default(option),
+            Ok(false) => self.config.get(option),
+            Err(fault) => Err(fault),
+        };
+        read.or_else(|fault| {
+            self.faults.push(fault);
+            default(option)
+        })
     }
 
     /// The value of an option that cannot do without one.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
     pub(super) fn require<T: OptType>(&mut self, option: &Opt<T>) -> Result<Setting<T>, ValueError> {
-        self.get(option)?.required(option)
+        self.get(option)?.required(option).or_else(|fault| {
+            self.faults.push(fault);
+            default(option)?.required(option)
+        })
+    }
+
+    /// Whether somebody wrote `None`, which is worth a warning.
+    ///
+    /// # Errors
+    /// References that cannot be replaced.
+    pub(super) fn is_none(&mut self, option: &Declaration) -> Result<bool, ValueError> {
+        let Setting { value: texts, origin } = self.config.texts(option)?;
+        let is_none = texts == ["None"];
+        if is_none {
+            let default = option.default.unwrap_or("none");
+            self.warn(origin, format!("{} = None is taken as unset; the default is {default}", option.name));
+        }
+        Ok(is_none)
     }
 
     /// An amount that is of no use above another one, called `of`. A default follows in silence.
@@ -41,7 +88,7 @@ impl<'a> Reader<'a> {
         let Setting { value: Octets(amount), origin } = self.require(option)?;
         if amount > limit && origin.is_explicit() {
             let name = option.declaration().name;
-            self.warnings.push(format!("{origin}: {name} is lowered to {limit} octets, the {of}; raise both"));
+            self.warn(origin, format!("{name} is lowered to {limit} octets, the {of}; raise both"));
         }
         Ok(amount.min(limit))
     }
@@ -53,11 +100,16 @@ impl<'a> Reader<'a> {
             Ok(Setting { origin, .. }) | Err(ValueError { origin, .. }) => origin,
         };
         if origin.is_explicit() {
-            self.warnings.push(format!("{origin}: {} {text}", declared.name));
+            self.warn(origin, format!("{} {text}", declared.name));
         }
     }
 
-    pub(super) fn into_warnings(self) -> Vec<String> {
-        self.warnings
+    fn warn(&mut self, origin: Origin, text: String) {
+        self.warnings.push(Warning { origin, text });
     }
+}
+
+/// What an option is when nobody sets it.
+fn default<T: OptType>(option: &Opt<T>) -> Result<Setting<Option<T>>, ValueError> {
+    Config::new(options::DECLARED).get(option)
 }

@@ -2,7 +2,7 @@
 //!
 //! The body of a command frame is `name-size(1) name data`.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{
     error::{PeerText, ProtocolError},
@@ -41,29 +41,23 @@ impl Command {
     /// # Errors
     /// [`ProtocolError::MalformedCommand`]: no name, a name that runs past the body, or data that does not fit the
     /// name.
-    pub fn decode(mut body: Bytes) -> Result<Self, ProtocolError> {
-        let name_len = body.first().map_or(0, |n| usize::from(*n));
-        if name_len == 0 {
-            return Err(malformed("?", "no name"));
-        }
-        if body.len() <= name_len {
-            return Err(malformed("?", "name runs past the body"));
-        }
-        let name = body.split_to(1 + name_len);
-        match &name[1..] {
-            b"READY" => Metadata::decode(body).map(Self::Ready),
-            b"ERROR" => Self::decode_error(&body),
-            b"SUBSCRIBE" => Ok(Self::Subscribe(body)),
-            b"CANCEL" => Ok(Self::Cancel(body)),
-            b"PING" => Self::decode_ping(body),
+    pub fn decode(body: Bytes) -> Result<Self, ProtocolError> {
+        let (name, data) = split_name(body)?;
+        match &name[..] {
+            b"READY" => Metadata::decode(data).map(Self::Ready),
+            b"ERROR" => Self::decode_error(&data).map(Self::Error),
+            b"SUBSCRIBE" => Ok(Self::Subscribe(data)),
+            b"CANCEL" => Ok(Self::Cancel(data)),
+            b"PING" => Self::decode_ping(data),
             b"PONG" => Ok(Self::Pong),
             other => Ok(Self::Unknown(PeerText::new(other))),
         }
     }
 
-    fn decode_error(data: &[u8]) -> Result<Self, ProtocolError> {
+    /// The reason in the data of an ERROR.
+    pub(crate) fn decode_error(data: &[u8]) -> Result<PeerText, ProtocolError> {
         let reason = data.split_first().and_then(|(len, reason)| reason.get(..usize::from(*len)));
-        reason.map(|r| Self::Error(PeerText::new(r))).ok_or_else(|| malformed("ERROR", "reason cut short"))
+        reason.map(PeerText::new).ok_or_else(|| malformed("ERROR", "reason cut short"))
     }
 
     fn decode_ping(mut data: Bytes) -> Result<Self, ProtocolError> {
@@ -90,11 +84,30 @@ impl Command {
     }
 }
 
-/// READY with our socket type, a whole frame.
-pub(crate) fn ready(socket_type: SocketType) -> Bytes {
+/// Takes the body of a command apart, into its name and its data.
+pub(crate) fn split_name(mut body: Bytes) -> Result<(Bytes, Bytes), ProtocolError> {
+    let name_len = body.first().map_or(0, |n| usize::from(*n));
+    if name_len == 0 {
+        return Err(malformed("?", "no name"));
+    }
+    if body.len() <= name_len {
+        return Err(malformed("?", "name runs past the body"));
+    }
+    let mut name = body.split_to(1 + name_len);
+    name.advance(1);
+    Ok((name, body))
+}
+
+/// Our properties: the socket type.
+pub(crate) fn properties(socket_type: SocketType) -> BytesMut {
     let mut data = BytesMut::new();
     encode_property(&mut data, "Socket-Type", socket_type.name().as_bytes());
-    frame("READY", &data)
+    data
+}
+
+/// READY with our properties, a whole frame.
+pub(crate) fn ready(socket_type: SocketType) -> Bytes {
+    frame("READY", &properties(socket_type))
 }
 
 /// ERROR, a whole frame. `reason` is cut at 255 octets.
@@ -125,7 +138,8 @@ pub(crate) fn subscription(prefix: &[u8], subscribe: bool, as_command: bool) -> 
     octets.freeze()
 }
 
-fn frame(name: &str, data: &[u8]) -> Bytes {
+/// Any command, a whole frame.
+pub(crate) fn frame(name: &str, data: &[u8]) -> Bytes {
     let size = 1 + name.len() + data.len();
     let (header, n) = Header::command(size).encode();
     let mut octets = BytesMut::with_capacity(n + size);

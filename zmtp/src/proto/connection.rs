@@ -17,7 +17,7 @@ use super::{
     error::{PeerText, ProtocolError},
     greeting::Greeting,
     limits::Limits,
-    mechanism::Null,
+    mechanism::{Credentials, Mechanism, Seal, Step},
     metadata::Metadata,
     run::Run,
     socket_type::SocketType,
@@ -49,6 +49,9 @@ pub struct PeerInfo {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
+    /// A peer wants to come in. Only to the server of PLAIN or CURVE; nothing more comes until
+    /// [`authorize`](Connection::authorize) or [`refuse`](Connection::refuse).
+    Authenticate(Credentials),
     /// The handshake is over; messages may be sent from now on.
     Ready(PeerInfo),
     /// Messages came. Only to PULL and SUB.
@@ -73,7 +76,7 @@ pub enum Event {
 /// |---|---|
 /// | octets in | [`read_buffer`](Self::read_buffer), [`handle_read`](Self::handle_read), [`handle_idle`](Self::handle_idle), [`handle_eof`](Self::handle_eof) |
 /// | events out | [`poll_event`](Self::poll_event) |
-/// | commands in | [`send`](Self::send), [`subscribe`](Self::subscribe), [`cancel`](Self::cancel) |
+/// | commands in | [`send`](Self::send), [`subscribe`](Self::subscribe), [`cancel`](Self::cancel), [`authorize`](Self::authorize), [`refuse`](Self::refuse) |
 /// | octets out | [`poll_transmit`](Self::poll_transmit), [`handle_written`](Self::handle_written) |
 /// | time | [`poll_timeout`](Self::poll_timeout), [`handle_timeout`](Self::handle_timeout) |
 ///
@@ -85,10 +88,13 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Connection {
     setup: Setup,
+    mechanism: Mechanism,
     state: State,
     decoder: Decoder,
     encoder: Encoder,
     deadline: Option<Instant>,
+    /// Nothing unless the mechanism seals the traffic.
+    seal: Option<Box<dyn Seal>>,
     /// Messages to a PUB that wait to be read as subscriptions.
     upstream: Run,
     upstream_frames: Option<IntoFrames>,
@@ -103,7 +109,7 @@ enum State {
     },
     Handshake {
         greeting: Greeting,
-        mechanism: Null,
+        verdict: Verdict,
     },
     Traffic {
         greeting: Greeting,
@@ -111,20 +117,37 @@ enum State {
     Failed(ProtocolError),
 }
 
+/// How far the question is whether a peer may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    NotAsked,
+    Awaited,
+    Authorized,
+}
+
 impl Connection {
-    /// A connection whose stream was opened at `now`. The start of our greeting waits in
+    /// A connection without security whose stream was opened at `now`. The start of our greeting waits in
     /// [`poll_transmit`](Self::poll_transmit); the rest follows when the peer has shown its version.
     pub fn new(setup: Setup, now: Instant) -> Self {
+        Self::secured(setup, Mechanism::null(), now)
+    }
+
+    /// As [`new`](Self::new), with a security mechanism. A peer of any other is refused, and so is one that is too old
+    /// to have a mechanism.
+    pub fn secured(setup: Setup, mechanism: Mechanism, now: Instant) -> Self {
         let mut encoder = Encoder::default();
         let mut decoder = Decoder::new(setup.limits);
         decoder.refuse_messages(Some("before READY"));
-        encoder.push(Bytes::copy_from_slice(&Greeting::encode(Null::NAME, false)[..Greeting::VERSION_END]));
+        let greeting = Greeting::encode(mechanism.name(), mechanism.is_server());
+        encoder.push(Bytes::copy_from_slice(&greeting[..Greeting::VERSION_END]));
         Self {
             setup,
+            mechanism,
             state: State::Greeting { told: false },
             decoder,
             encoder,
             deadline: now.checked_add(setup.handshake_timeout),
+            seal: None,
             upstream: Run::default(),
             upstream_frames: None,
             unknown_commands: 0,
@@ -178,7 +201,10 @@ impl Connection {
     /// Queues messages. Only after [`Event::Ready`], and only on PUSH and PUB.
     pub fn send(&mut self, run: Run) {
         debug_assert!(self.is_ready());
-        self.encoder.push_run(run);
+        let Some(seal) = &mut self.seal else { return self.encoder.push_run(run) };
+        for message in run {
+            self.encoder.push_sealed(seal.seal(&message), message);
+        }
     }
 
     /// Asks the peer, a PUB, for messages that start with `prefix`. Only after [`Event::Ready`].
@@ -189,6 +215,25 @@ impl Connection {
     /// Ends a subscription.
     pub fn cancel(&mut self, prefix: &[u8]) {
         self.send_subscription(prefix, false);
+    }
+
+    /// The peer of [`Event::Authenticate`] may come in: the handshake goes on with the next
+    /// [`poll_event`](Self::poll_event).
+    pub fn authorize(&mut self) {
+        if let State::Handshake { verdict, .. } = &mut self.state
+            && *verdict == Verdict::Awaited
+        {
+            *verdict = Verdict::Authorized;
+        }
+    }
+
+    /// The peer of [`Event::Authenticate`] may not come in. It is told by an ERROR without the reason, which waits in
+    /// [`poll_transmit`](Self::poll_transmit).
+    pub fn refuse(&mut self, reason: &'static str) -> ProtocolError {
+        if !matches!(self.state, State::Failed(_)) {
+            self.encoder.push(command::error(REFUSED));
+        }
+        self.fail(ProtocolError::Unauthorized { reason })
     }
 
     /// Whether the handshake is over and the connection is whole.
@@ -231,7 +276,7 @@ impl Connection {
 
     /// Octets of an unfinished message that are held, beyond the read buffer.
     pub fn unfinished(&self) -> usize {
-        self.decoder.unfinished()
+        self.decoder.unfinished() + self.seal.as_ref().map_or(0, |seal| seal.unfinished())
     }
 
     /// Messages that were written whole to the stream.
@@ -258,27 +303,54 @@ impl Connection {
                     // A libzmq of another mechanism closes as soon as it has seen ours. Shown the version first, it
                     // has told us its own by then, and the refusal can name both.
                     if octets.len() >= Greeting::VERSION_END && !std::mem::replace(told, true) {
-                        let ours = Greeting::encode(Null::NAME, false);
+                        let ours = Greeting::encode(self.mechanism.name(), self.mechanism.is_server());
                         self.encoder.push(Bytes::copy_from_slice(&ours[Greeting::VERSION_END..]));
                     }
                     let Some(greeting) = greeting else { return Ok(None) };
-                    greeting.require(Null::NAME)?;
+                    greeting.require(self.mechanism.name())?;
                     self.decoder.skip(Greeting::LEN);
-                    let (mechanism, ready) = Null::start(self.setup.socket_type);
-                    self.encoder.push(ready);
-                    self.state = State::Handshake { greeting, mechanism };
+                    if let Some(first) = self.mechanism.start(self.setup.socket_type)? {
+                        self.encoder.push(first);
+                    }
+                    self.state = State::Handshake { greeting, verdict: Verdict::NotAsked };
                 }
-                State::Handshake { .. } => match self.decoder.decode()? {
-                    None => return Ok(None),
-                    // Refused by the decoder at the header.
-                    Some(Item::Run(_)) => {}
-                    Some(Item::Command(body)) => return self.handle_handshake(body).map(Some),
-                },
+                State::Handshake { greeting, verdict } => {
+                    let greeting = *greeting;
+                    let step = match verdict {
+                        Verdict::Awaited => return Ok(None),
+                        Verdict::Authorized => {
+                            *verdict = Verdict::NotAsked;
+                            self.mechanism.authorized()?
+                        }
+                        Verdict::NotAsked => match self.decoder.decode()? {
+                            None => return Ok(None),
+                            // Refused by the decoder at the header.
+                            Some(Item::Run(_)) => continue,
+                            Some(Item::Command(body)) => self.mechanism.handle(self.setup.socket_type, body)?,
+                        },
+                    };
+                    match step {
+                        Step::Send(frame) => self.encoder.push(frame),
+                        Step::Ask(credentials) => {
+                            self.state = State::Handshake { greeting, verdict: Verdict::Awaited };
+                            return Ok(Some(Event::Authenticate(credentials)));
+                        }
+                        Step::Ready { reply, properties, seal } => {
+                            let ready = self.finish_handshake(greeting, reply, properties)?;
+                            if let Some(mut seal) = seal {
+                                seal.hold_to(self.setup.limits, self.refuses_messages());
+                                self.decoder.expect_sealed(seal.outer_limits());
+                                self.seal = Some(seal);
+                            }
+                            return Ok(Some(ready));
+                        }
+                    }
+                }
                 State::Traffic { .. } => {
                     if let Some(event) = self.next_upstream()? {
                         return Ok(Some(event));
                     }
-                    match self.decoder.decode()? {
+                    match self.next_item()? {
                         None => return Ok(None),
                         Some(Item::Run(run)) if self.setup.socket_type == SocketType::Pub => self.upstream = run,
                         Some(Item::Run(run)) => return Ok(Some(Event::Run(run))),
@@ -294,14 +366,12 @@ impl Connection {
         }
     }
 
-    fn handle_handshake(&mut self, body: Bytes) -> Result<Event, ProtocolError> {
-        let command = Command::decode(body)?;
-        let State::Handshake { greeting, mechanism } =
-            std::mem::replace(&mut self.state, State::Greeting { told: true })
-        else {
-            return Err(ProtocolError::UnexpectedCommand { name: command.name(), state: "outside the handshake" });
-        };
-        let properties = mechanism.handle(command)?;
+    fn finish_handshake(
+        &mut self,
+        greeting: Greeting,
+        reply: Option<Bytes>,
+        properties: Metadata,
+    ) -> Result<Event, ProtocolError> {
         let name = properties.find(b"Socket-Type").ok_or(ProtocolError::NoSocketType)?;
         let ours = self.setup.socket_type;
         let Some(socket_type) = SocketType::parse(name).filter(|peer| ours.goes_with(*peer)) else {
@@ -309,10 +379,33 @@ impl Connection {
             self.encoder.push(command::error("Invalid socket type"));
             return Err(ProtocolError::SocketType { ours: ours.name(), found: PeerText::new(name) });
         };
+        if let Some(reply) = reply {
+            self.encoder.push(reply);
+        }
         self.state = State::Traffic { greeting };
         self.deadline = None;
-        self.decoder.refuse_messages((ours == SocketType::Push).then_some("to a PUSH socket"));
+        self.decoder.refuse_messages(self.refuses_messages());
         Ok(Event::Ready(PeerInfo { version: (greeting.major, greeting.minor), socket_type, properties }))
+    }
+
+    /// Why the traffic may hold no messages, where it may not.
+    fn refuses_messages(&self) -> Option<&'static str> {
+        (self.setup.socket_type == SocketType::Push).then_some("to a PUSH socket")
+    }
+
+    /// What came after the handshake, with its seal broken.
+    #[inline]
+    fn next_item(&mut self) -> Result<Option<Item>, ProtocolError> {
+        let Some(seal) = &mut self.seal else { return self.decoder.decode() };
+        loop {
+            if let Some(item) = seal.next()? {
+                return Ok(Some(item));
+            }
+            match self.decoder.decode()? {
+                Some(Item::Run(run)) => seal.arrive(run),
+                other => return Ok(other),
+            }
+        }
     }
 
     fn handle_command(&mut self, body: Bytes) -> Result<Option<Event>, ProtocolError> {
@@ -321,7 +414,13 @@ impl Connection {
             Command::Subscribe(prefix) if is_pub => Ok(Some(Event::Subscribe(prefix))),
             Command::Cancel(prefix) if is_pub => Ok(Some(Event::Cancel(prefix))),
             Command::Ping { context, .. } => {
-                self.encoder.push_pong(command::pong(&context));
+                let pong = command::pong(&context);
+                match &mut self.seal {
+                    None => self.encoder.push_pong(pong),
+                    // Sealed frames keep their order, so one answer stands for all PINGs that came while it waits.
+                    Some(seal) if !self.encoder.has_pong() => self.encoder.push_sealed_pong(seal.seal_frame(&pong)),
+                    Some(_) => {}
+                }
                 Ok(None)
             }
             Command::Pong => Ok(None),
@@ -357,7 +456,11 @@ impl Connection {
     fn send_subscription(&mut self, prefix: &[u8], subscribe: bool) {
         let State::Traffic { greeting } = &self.state else { return };
         let as_command = greeting.has_subscription_commands();
-        self.encoder.push(command::subscription(prefix, subscribe, as_command));
+        let frame = command::subscription(prefix, subscribe, as_command);
+        self.encoder.push(match &mut self.seal {
+            None => frame,
+            Some(seal) => seal.seal_frame(&frame),
+        });
     }
 
     fn fail(&mut self, error: ProtocolError) -> ProtocolError {
@@ -366,3 +469,6 @@ impl Connection {
         error
     }
 }
+
+/// What a peer that is not let in gets to know: the status code of ZAP (RFC 27) for it, which libzmq reports as such.
+const REFUSED: &str = "400";

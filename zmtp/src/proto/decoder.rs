@@ -31,6 +31,8 @@ pub struct Decoder {
     limits: Limits,
     /// Why messages are refused, when they are.
     refuses: Option<&'static str>,
+    /// Commands are taken as frames of messages: what they are is sealed within.
+    sealed: bool,
     /// Nothing while there is nothing in it.
     page: BytesMut,
     /// `page` is one that is to be given back, not a copy of what is unfinished.
@@ -66,6 +68,7 @@ impl Decoder {
         Self {
             limits,
             refuses: None,
+            sealed: false,
             page: BytesMut::new(),
             is_page: false,
             parsed: 0,
@@ -159,6 +162,13 @@ impl Decoder {
         self.refuses = state;
     }
 
+    /// From now on every frame is sealed, a message whatever its flags say, and held to these limits.
+    pub(crate) fn expect_sealed(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.refuses = None;
+        self.sealed = true;
+    }
+
     /// The next run or command, `None` when more octets are needed.
     ///
     /// # Errors
@@ -184,7 +194,7 @@ impl Decoder {
             let Some((header, n)) = Header::decode(&self.page[self.parsed..])? else {
                 return Ok(self.take_run());
             };
-            if header.is_command() {
+            if header.is_command() && !self.sealed {
                 if self.boundary > 0 {
                     return Ok(self.take_run());
                 }

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::Bytes;
 
-use super::run::Run;
+use super::{message::Message, run::Run};
 
 /// The octets to be written next, in order.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ enum Entry {
     Own(Bytes),
     Pong(Bytes),
     Run(Run),
+    /// A message as it goes over the wire, and as it was given.
+    Sealed(Bytes, Message),
 }
 
 impl Encoder {
@@ -35,6 +37,21 @@ impl Encoder {
         if !run.is_empty() {
             self.queue.push_back(Entry::Run(run));
         }
+    }
+
+    /// Queues a message in its sealed form. What is sealed keeps its order.
+    pub(crate) fn push_sealed(&mut self, octets: Bytes, message: Message) {
+        self.queue.push_back(Entry::Sealed(octets, message));
+    }
+
+    /// Whether an answer to a PING waits. Only what is sealed has to ask: its answers can't be put in place of another.
+    pub(crate) fn has_pong(&self) -> bool {
+        self.queue.iter().any(|entry| matches!(entry, Entry::Pong(_)))
+    }
+
+    /// Queues a sealed answer to a PING, behind all that was sealed before.
+    pub(crate) fn push_sealed_pong(&mut self, octets: Bytes) {
+        self.queue.push_back(Entry::Pong(octets));
     }
 
     /// Queues the answer to a PING ahead of messages that are not begun, behind greeting and READY. At most one waits: a
@@ -85,9 +102,11 @@ impl Encoder {
             if self.offset < len {
                 return;
             }
-            if let Entry::Run(run) = front {
-                self.messages_written += run.messages() as u64;
-            }
+            self.messages_written += match front {
+                Entry::Run(run) => run.messages() as u64,
+                Entry::Sealed(..) => 1,
+                Entry::Own(_) | Entry::Pong(_) => 0,
+            };
             self.offset -= len;
             self.queue.pop_front();
         }
@@ -103,9 +122,13 @@ impl Encoder {
         let mut written = std::mem::take(&mut self.offset);
         let mut unsent = VecDeque::new();
         for entry in self.queue.drain(..) {
-            if let Entry::Run(mut run) = entry {
-                self.messages_written += run.split_fitting(usize::MAX, written).messages() as u64;
-                unsent.push_back(run);
+            match entry {
+                Entry::Run(mut run) => {
+                    self.messages_written += run.split_fitting(usize::MAX, written).messages() as u64;
+                    unsent.push_back(run);
+                }
+                Entry::Sealed(_, message) => unsent.push_back(message.into()),
+                Entry::Own(_) | Entry::Pong(_) => {}
             }
             written = 0;
         }
@@ -116,7 +139,7 @@ impl Encoder {
 impl Entry {
     fn chunks(&self) -> impl Iterator<Item = &Bytes> {
         let (own, run) = match self {
-            Self::Own(octets) | Self::Pong(octets) => (Some(octets), None),
+            Self::Own(octets) | Self::Pong(octets) | Self::Sealed(octets, _) => (Some(octets), None),
             Self::Run(run) => (None, Some(run)),
         };
         own.into_iter().chain(run.into_iter().flat_map(Run::chunks))
@@ -124,7 +147,7 @@ impl Entry {
 
     fn octets(&self) -> usize {
         match self {
-            Self::Own(octets) | Self::Pong(octets) => octets.len(),
+            Self::Own(octets) | Self::Pong(octets) | Self::Sealed(octets, _) => octets.len(),
             Self::Run(run) => run.octets(),
         }
     }

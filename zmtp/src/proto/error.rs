@@ -107,6 +107,21 @@ pub enum ProtocolError {
         /// Its reason.
         reason: PeerText,
     },
+    /// This side does not let the peer in, and has told it so.
+    #[error("peer not let in: {reason}")]
+    Unauthorized {
+        /// Why, for this side's log: the peer learns only that it was refused.
+        reason: &'static str,
+    },
+    /// A box of CURVE does not open.
+    #[error("the box in {command} does not open: check the keys of both sides, else it was altered on the way")]
+    Box {
+        /// Name of the command.
+        command: &'static str,
+    },
+    /// The number of a sealed frame does not rise.
+    #[error("a sealed frame came again, or late: somebody repeats what was recorded")]
+    Repeated,
     /// More or longer subscriptions than this side keeps for one peer.
     #[error("subscriptions over the limit: {what}")]
     TooManySubscriptions {
@@ -128,6 +143,9 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
+    /// A verdict on a peer that no mechanism has asked for: a fault of this side, kept from becoming a panic.
+    pub(crate) const UNASKED: Self = Self::Unauthorized { reason: "a verdict came before the question" };
+
     /// A constant label for counters and for telling kinds apart in logs.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -145,6 +163,9 @@ impl ProtocolError {
             Self::NoSocketType => "no-socket-type",
             Self::SocketType { .. } => "socket-type",
             Self::PeerRefused { .. } => "peer-refused",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Box { .. } => "box",
+            Self::Repeated => "repeated",
             Self::TooManySubscriptions { .. } => "too-many-subscriptions",
             Self::HandshakeTimeout { .. } => "handshake-timeout",
             Self::Closed { .. } => "closed-in-handshake",
@@ -162,6 +183,8 @@ impl ProtocolError {
             Self::UnexpectedMessage { .. } => "RFC 37, Traffic; RFC 30",
             Self::NoSocketType | Self::SocketType { .. } => "RFC 37, The NULL Mechanism; Socket-Type",
             Self::PeerRefused { .. } => "RFC 37, ERROR",
+            Self::Unauthorized { .. } => "RFC 27, Authentication",
+            Self::Box { .. } | Self::Repeated => "RFC 26, CurveZMQ",
             Self::TooManySubscriptions { .. } | Self::HandshakeTimeout { .. } => "local limit",
             Self::Closed { .. } => "RFC 37, Connection Life-cycle",
         }

@@ -12,18 +12,19 @@ use std::{
 use tokio::{
     sync::watch,
     task::{AbortHandle, JoinSet},
-    time::{sleep, timeout},
+    time::{sleep, timeout, timeout_at},
 };
 
 use super::{
     backoff::Backoff,
     monitor::{Announcer, Monitor, SocketEvent},
     options::Options,
+    security::{Applicant, Verdict},
     stats::{Counters, Stats},
 };
 use crate::{
-    proto::{Connection, PeerInfo, ProtocolError, Setup, SocketType},
-    session::{Disconnect, Port, Session},
+    proto::{Connection, Credentials, PeerInfo, ProtocolError, Setup, SocketType},
+    session::{Disconnect, Handshake, Port, Session},
     transport::{Endpoint, EndpointError, Link, Listener},
 };
 
@@ -88,6 +89,7 @@ pub struct CloseReport {
 pub(crate) struct Core<S: Socket> {
     shared: Arc<Shared<S>>,
     closing: watch::Sender<bool>,
+    deaf: watch::Sender<bool>,
     tasks: Mutex<Tasks>,
 }
 
@@ -103,14 +105,23 @@ struct Shared<S> {
     announcer: Announcer,
     counters: Counters,
     closing: watch::Receiver<bool>,
+    /// No listener of this socket takes connections any more.
+    deaf: watch::Receiver<bool>,
 }
 
 impl<S: Socket> Core<S> {
     pub(crate) fn new(socket: Arc<S>, options: Options) -> Self {
         let (closing, seen) = watch::channel(false);
-        let shared =
-            Shared { socket, options, announcer: Announcer::default(), counters: Counters::default(), closing: seen };
-        Self { shared: Arc::new(shared), closing, tasks: Mutex::default() }
+        let (deaf, heard) = watch::channel(false);
+        let shared = Shared {
+            socket,
+            options,
+            announcer: Announcer::default(),
+            counters: Counters::default(),
+            closing: seen,
+            deaf: heard,
+        };
+        Self { shared: Arc::new(shared), closing, deaf, tasks: Mutex::default() }
     }
 
     pub(crate) async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
@@ -133,6 +144,11 @@ impl<S: Socket> Core<S> {
         let port = self.shared.socket.port(endpoint.as_str(), true);
         self.spawn(endpoint.clone(), self.shared.clone().dial(endpoint.clone(), port));
         Ok(endpoint)
+    }
+
+    /// Ends listening at all endpoints. The connections that are go on.
+    pub(crate) fn stop_listening(&self) {
+        self.deaf.send_replace(true);
     }
 
     /// Ends listening at, or connecting to, an endpoint, and its connections. False when there is none such.
@@ -227,11 +243,13 @@ impl<S: Socket> Shared<S> {
     async fn accept(self: Arc<Self>, mut listener: Box<dyn Listener>) {
         let mut sessions = JoinSet::new();
         let mut closing = self.closing.clone();
+        let mut deaf = self.deaf.clone();
         let mut pause = Backoff::new(ACCEPT_PAUSE_MIN, ACCEPT_PAUSE_MAX);
-        while !*closing.borrow_and_update() {
+        while !*closing.borrow_and_update() && !*deaf.borrow_and_update() {
             let full = sessions.len() >= self.options.max_connections;
             tokio::select! {
                 _ = closing.changed() => break,
+                _ = deaf.changed() => break,
                 Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
                 accepted = poll_fn(|cx| listener.poll_accept(cx)), if !full => match accepted {
                     Ok(link) => {
@@ -267,10 +285,16 @@ impl<S: Socket> Shared<S> {
     async fn serve(self: Arc<Self>, link: Link) {
         let peer: Arc<str> = link.peer.into();
         self.announcer.announce(|| SocketEvent::Accepted { peer: peer.clone() });
-        let mut session = self.session(link.stream);
+        let mut session = match self.session(link.stream) {
+            Ok(session) => session,
+            Err(error) => {
+                self.note_handshake(&peer, Err(error.into()));
+                return;
+            }
+        };
         let mut closing = self.closing.clone();
         let info = tokio::select! {
-            info = session.handshake() => self.note_handshake(&peer, info),
+            info = self.handshake(&mut session, &peer) => self.note_handshake(&peer, info),
             _ = closing.wait_for(|closing| *closing) => None,
         };
         if let Some(info) = info {
@@ -327,8 +351,8 @@ impl<S: Socket> Shared<S> {
         let link = connect.await.map_err(late).and_then(|link| link).map_err(Attempt::Stream)?;
         let peer: Arc<str> = link.peer.into();
         self.announcer.announce(|| SocketEvent::Connected { peer: peer.clone() });
-        let mut session = self.session(link.stream);
-        match session.handshake().await {
+        let mut session = self.session(link.stream).map_err(Attempt::Stream)?;
+        match self.handshake(&mut session, &peer).await {
             Ok(info) => {
                 self.note_handshake(&peer, Ok(info.clone()));
                 Ok((peer, session, info))
@@ -348,14 +372,53 @@ impl<S: Socket> Shared<S> {
         }
     }
 
-    fn session(&self, stream: Box<dyn crate::transport::Stream>) -> Session {
+    /// The handshake, with the authenticator's verdict where one is needed.
+    async fn handshake(&self, session: &mut Session, peer: &Arc<str>) -> Result<PeerInfo, Disconnect> {
+        loop {
+            let credentials = match session.handshake().await? {
+                Handshake::Ready(info) => return Ok(info),
+                Handshake::Asks(credentials) => credentials,
+            };
+            match self.judge(peer.clone(), credentials, session.deadline()).await? {
+                Verdict::Admit => session.authorize(),
+                Verdict::Refuse => session.refuse("the authenticator refuses it"),
+            }
+        }
+    }
+
+    /// Asks the authenticator, in a task that its panic ends and nothing else.
+    async fn judge(
+        &self,
+        peer: Arc<str>,
+        credentials: Credentials,
+        deadline: Option<Instant>,
+    ) -> Result<Verdict, ProtocolError> {
+        let no_verdict = |reason| Err(ProtocolError::Unauthorized { reason });
+        let Some(authenticator) = self.options.security.authenticator().cloned() else {
+            return no_verdict("there is nobody to decide");
+        };
+        let applicant = Applicant { peer, credentials };
+        let mut task = JoinSet::new();
+        task.spawn(async move { authenticator.authenticate(&applicant).await });
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + self.options.handshake_timeout);
+        match timeout_at(deadline.into(), task.join_next()).await {
+            Ok(Some(Ok(Ok(verdict)))) => Ok(verdict),
+            Ok(Some(Ok(Err(_)))) => no_verdict("the authenticator failed"),
+            Ok(_) => no_verdict("the authenticator panicked"),
+            Err(_) => no_verdict("the authenticator did not decide in time"),
+        }
+    }
+
+    fn session(&self, stream: Box<dyn crate::transport::Stream>) -> io::Result<Session> {
         self.counters.connection();
+        let mechanism = self.options.security.mechanism()?;
         let setup = Setup {
             socket_type: S::TYPE,
             limits: self.options.limits,
             handshake_timeout: self.options.handshake_timeout,
         };
-        Session::new(stream, Connection::new(setup, Instant::now()), self.options.budget.clone())
+        let connection = Connection::secured(setup, mechanism, Instant::now());
+        Ok(Session::new(stream, connection, self.options.budget.clone()))
     }
 
     fn note_handshake(&self, peer: &Arc<str>, result: Result<PeerInfo, Disconnect>) -> Option<PeerInfo> {

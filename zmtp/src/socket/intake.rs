@@ -63,6 +63,11 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Intake<F, I> {
         self.core.forget(endpoint)
     }
 
+    /// Ends listening at all endpoints, for good. The connections that are go on.
+    pub fn stop_listening(&self) {
+        self.core.stop_listening();
+    }
+
     /// What happens to this socket's connections from now on.
     pub fn monitor(&self) -> Monitor {
         self.core.monitor()

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::security::Security;
 use crate::{
     pattern::{Budget, LateJoiners, Mark, SubscriptionLimits},
     proto::Limits,
@@ -33,6 +34,7 @@ pub struct Options {
     pub(crate) late_joiners: Option<LateJoiners>,
     pub(crate) subscription_limits: SubscriptionLimits,
     pub(crate) budget: Option<Budget>,
+    pub(crate) security: Security,
     pub(crate) transports: Registry,
 }
 
@@ -128,6 +130,12 @@ impl Options {
         self
     }
 
+    /// The security mechanism, of all connections (`ZMQ_MECHANISM`). Default: none.
+    pub fn security(mut self, security: Security) -> Self {
+        self.security = security;
+        self
+    }
+
     /// Adds a transport for a scheme, in place of a built-in one of that name.
     pub fn transport(mut self, scheme: &str, transport: Arc<dyn Transport>) -> Self {
         self.transports.add(scheme, transport);
@@ -152,6 +160,7 @@ impl Default for Options {
             late_joiners: None,
             subscription_limits: SubscriptionLimits::default(),
             budget: None,
+            security: Security::Null,
             transports: Registry::default(),
         }
     }

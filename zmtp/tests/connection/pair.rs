@@ -39,25 +39,28 @@ pub(crate) struct Cuts {
 
 impl Pair {
     pub(crate) fn new(types: [SocketType; 2], cuts: Cuts) -> Self {
-        let side = |socket_type| Side {
-            connection: connection(socket_type, Limits::default()),
-            incoming: VecDeque::new(),
-            received: 0,
-            events: Vec::new(),
-        };
-        Self { sides: types.map(side), cuts, as_3_0: false }
+        Self::of(types.map(|socket_type| connection(socket_type, Limits::default())), cuts)
+    }
+
+    pub(crate) fn of(connections: [Connection; 2], cuts: Cuts) -> Self {
+        let side = |connection| Side { connection, incoming: VecDeque::new(), received: 0, events: Vec::new() };
+        Self { sides: connections.map(side), cuts, as_3_0: false }
     }
 
     /// A pair after the handshake.
     pub(crate) fn ready(types: [SocketType; 2], cuts: Cuts, as_3_0: bool) -> Self {
-        let mut pair = Self { as_3_0, ..Self::new(types, cuts) };
-        pair.run();
-        for side in &mut pair.sides {
-            let minor = if as_3_0 { 0 } else { 1 };
+        Self { as_3_0, ..Self::new(types, cuts) }.after_handshake()
+    }
+
+    /// The same, after the handshake.
+    pub(crate) fn after_handshake(mut self) -> Self {
+        self.run();
+        for side in &mut self.sides {
+            let minor = if self.as_3_0 { 0 } else { 1 };
             assert!(matches!(&side.events[..], [Event::Ready(peer)] if peer.version == (3, minor)));
             side.events.clear();
         }
-        pair
+        self
     }
 
     /// Moves octets until none is left on either side.
@@ -105,7 +108,7 @@ pub(crate) fn connection(socket_type: SocketType, limits: Limits) -> Connection 
     Connection::new(Setup { socket_type, limits, handshake_timeout: Duration::from_secs(1) }, Instant::now())
 }
 
-/// Reads all of `octets`, as much at a time as the connection has room for.
+/// Reads all of `octets`, as much at a time as the connection has room for. Whoever asks is let in.
 pub(crate) fn read(connection: &mut Connection, mut octets: &[u8]) -> Result<Vec<Event>, ProtocolError> {
     let mut events = Vec::new();
     while !octets.is_empty() {
@@ -115,7 +118,10 @@ pub(crate) fn read(connection: &mut Connection, mut octets: &[u8]) -> Result<Vec
         octets = &octets[n..];
         assert_eq!(connection.handle_read(), n);
         while let Some(event) = connection.poll_event()? {
-            events.push(event);
+            match event {
+                Event::Authenticate(_) => connection.authorize(),
+                event => events.push(event),
+            }
         }
     }
     Ok(events)

@@ -11,6 +11,7 @@
 mod cases;
 mod made;
 mod replay;
+mod secured;
 
 use std::collections::BTreeSet;
 

@@ -5,6 +5,7 @@
 //! | word | event |
 //! |---|---|
 //! | `PUSH/3.1` | the handshake is over, with a PUSH of ZMTP 3.1 |
+//! | `admin:secret?` | a peer asks to be let in |
 //! | `[a\|\|c]` | a message of three frames |
 //! | `+A`, `-A` | a subscription to `A`, its end |
 //! | `?2` | two commands of unknown name were ignored |
@@ -19,7 +20,7 @@ use std::{
 
 use bytes::{Buf, BufMut};
 use serde_json::Value;
-use zmtp::proto::{Connection, Event, Limits, ProtocolError, Setup, SocketType};
+use zmtp::proto::{Connection, Credentials, Event, Limits, Mechanism, ProtocolError, Setup, SocketType};
 
 /// One captured conversation with a libzmq socket.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub(crate) struct Scenario {
     pub(crate) closed: bool,
     /// In the order of time; most scenarios have one connection.
     pub(crate) connections: Vec<Vec<Step>>,
+    /// The keys of both sides, by their names in RFC 26.
+    #[cfg(feature = "curve")]
+    keys: Value,
 }
 
 /// Octets that went one way.
@@ -37,6 +41,8 @@ pub(crate) struct Scenario {
 pub(crate) struct Step {
     /// From libzmq; otherwise from the raw peer that the capture was made with.
     pub(crate) from_libzmq: bool,
+    #[cfg(feature = "curve")]
+    label: String,
     /// Empty when libzmq was waited for in vain.
     pub(crate) octets: Vec<u8>,
 }
@@ -76,14 +82,44 @@ impl Scenario {
             if FIRST_OF_A_CONNECTION.contains(&(name.as_str(), step["label"].as_str().unwrap())) {
                 connections.push(Vec::new());
             }
-            connections.last_mut().unwrap().push(Step { from_libzmq, octets: hex(step) });
+            connections.last_mut().unwrap().push(Step {
+                from_libzmq,
+                #[cfg(feature = "curve")]
+                label: step["label"].as_str().unwrap().to_owned(),
+                octets: hex(step),
+            });
         }
-        Self { name, closed, connections }
+        Self {
+            name,
+            closed,
+            connections,
+            #[cfg(feature = "curve")]
+            keys: steps
+                .iter()
+                .map(|step| &step["note"]["keys"])
+                .find(|keys| keys.is_object())
+                .cloned()
+                .unwrap_or_default(),
+        }
     }
 
     /// Whether there are octets to replay.
     pub(crate) fn has_octets(&self) -> bool {
         self.connections.iter().flatten().any(|step| !step.octets.is_empty())
+    }
+
+    /// The octets of the step with a label.
+    #[cfg(feature = "curve")]
+    pub(crate) fn step(&self, label: &str) -> &[u8] {
+        let mut steps = self.connections.iter().flatten();
+        &steps.find(|step| step.label == label).unwrap().octets
+    }
+
+    /// A key that the notes name.
+    #[cfg(feature = "curve")]
+    pub(crate) fn key(&self, name: &str) -> [u8; 32] {
+        let key = self.keys.get(name).unwrap().as_str().unwrap();
+        hex(&serde_json::json!({ "hex": key })).try_into().unwrap()
     }
 
     /// What one side wrote, a stream for each connection on which it wrote anything.
@@ -100,6 +136,7 @@ impl Scenario {
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) connection: Connection,
+    admits: bool,
     words: Vec<String>,
     /// What it wrote so far.
     pub(crate) written: Vec<u8>,
@@ -108,9 +145,14 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn new(socket_type: SocketType, limits: Limits) -> Self {
+        Self::secured(socket_type, limits, Mechanism::null(), true)
+    }
+
+    /// With a mechanism; `admits`: every peer that asks is let in.
+    pub(crate) fn secured(socket_type: SocketType, limits: Limits, mechanism: Mechanism, admits: bool) -> Self {
         let setup = Setup { socket_type, limits, handshake_timeout: Duration::from_secs(30) };
-        let connection = Connection::new(setup, Instant::now());
-        Self { connection, words: Vec::new(), written: Vec::new(), over: false }
+        let connection = Connection::secured(setup, mechanism, Instant::now());
+        Self { connection, admits, words: Vec::new(), written: Vec::new(), over: false }
     }
 
     /// Feeds octets in pieces of the sizes that `cuts` yields; the last piece is what is left.
@@ -168,6 +210,13 @@ impl Replay {
             match self.connection.poll_event() {
                 Ok(Some(event)) => {
                     self.words.extend(words(&event));
+                    match event {
+                        Event::Authenticate(_) if self.admits => self.connection.authorize(),
+                        Event::Authenticate(_) => {
+                            self.connection.refuse("by the test");
+                        }
+                        _ => {}
+                    }
                     events.push(event);
                 }
                 Ok(None) => return events,
@@ -197,6 +246,11 @@ fn words(event: &Event) -> Vec<String> {
                 format!("[{}]", frames.join("|"))
             })
             .collect(),
+        Event::Authenticate(Credentials::Plain(login)) => {
+            vec![format!("{}:{}?", text(login.username()), text(login.password()))]
+        }
+        #[cfg(feature = "curve")]
+        Event::Authenticate(Credentials::Curve(key)) => vec![format!("{key}?")],
         Event::Subscribe(prefix) => vec![format!("+{}", text(prefix))],
         Event::Cancel(prefix) => vec![format!("-{}", text(prefix))],
         other => vec![format!("{other:?}")],

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
+use super::Step;
 use crate::proto::{
     command::{self, Command},
     error::ProtocolError,
-    metadata::Metadata,
     socket_type::SocketType,
 };
 
@@ -17,14 +17,14 @@ impl Null {
     pub(crate) const NAME: &'static str = "NULL";
 
     /// Our first and only command, a whole frame.
-    pub(crate) fn start(socket_type: SocketType) -> (Self, Bytes) {
-        (Self, command::ready(socket_type))
+    pub(crate) fn start(&self, ours: SocketType) -> Bytes {
+        command::ready(ours)
     }
 
     /// The peer's first command; READY ends the handshake with its properties.
-    pub(crate) fn handle(self, command: Command) -> Result<Metadata, ProtocolError> {
-        match command {
-            Command::Ready(properties) => Ok(properties),
+    pub(crate) fn handle(&self, body: Bytes) -> Result<Step, ProtocolError> {
+        match Command::decode(body)? {
+            Command::Ready(properties) => Ok(Step::Ready { reply: None, properties, seal: None }),
             Command::Error(reason) => Err(ProtocolError::PeerRefused { reason }),
             other => Err(ProtocolError::UnexpectedCommand { name: other.name(), state: "before READY" }),
         }

@@ -1,0 +1,176 @@
+//! What the configuration needs of this machine: a port, a directory, a name that leads here, a log.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use oslo_rpc::socket::check_socket_dir;
+use rustix::fs::{Access, access};
+use zmtp::{BindError, Options, Pull};
+
+use super::{Finding, Level};
+use crate::dir_lock::{DirLock, DirLockError};
+use crate::receiver::StartError;
+use crate::settings::{IpcDir, LogSettings, Settings};
+
+/// Looks at everything, whatever is found.
+pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
+    let running = match DirLock::take(&settings.ipc_dir.path) {
+        Err(held @ DirLockError::Held { .. }) => Some(held.to_string()),
+        _ => None,
+    };
+    let mut findings = vec![port(settings, running.as_deref()).await, directory(&settings.ipc_dir)];
+    findings.push(match running {
+        // A check is made of a changed configuration while the daemon runs; to start a second one would be the mistake.
+        Some(held) => warning(held),
+        None => ok("no other receiver runs with this rpc_zmq_ipc_dir".to_owned()),
+    });
+    findings.push(host(&settings.host));
+    findings.extend(log(&settings.log));
+    findings
+}
+
+async fn port(settings: &Settings, running: Option<&str>) -> Finding {
+    let endpoint = settings.bind.endpoint();
+    let socket = Pull::new(Options::new());
+    let bound = socket.bind(&endpoint).await;
+    socket.close(Duration::ZERO).await;
+    match bound {
+        Ok(_) => ok(format!("{endpoint} is free")),
+        Err(BindError::Io { cause, .. }) if running.is_some() && cause.kind() == io::ErrorKind::AddrInUse => {
+            warning(format!("{endpoint} is in use, perhaps by the receiver that runs"))
+        }
+        Err(cause) => error(StartError::Bind { cause }.to_string()),
+    }
+}
+
+fn directory(dir: &IpcDir) -> Finding {
+    let shown = dir.path.display();
+    // The default gives way to a directory of the user's own.
+    let refused = |text: String| if dir.is_explicit { error(text) } else { warning(text) };
+    if let Err(cause) = check_socket_dir(&dir.path) {
+        return error(cause.to_string());
+    }
+    match fs::metadata(&dir.path) {
+        Ok(found) if !found.is_dir() => refused(format!("rpc_zmq_ipc_dir {shown} is not a directory")),
+        Ok(found) => match writable(&dir.path) {
+            Ok(()) => {
+                let (user, group, mode) = (found.uid(), found.gid(), found.mode() & 0o7777);
+                ok(format!("rpc_zmq_ipc_dir {shown} is of user {user}, group {group}, mode {mode:04o}"))
+            }
+            Err(cause) => {
+                refused(format!("rpc_zmq_ipc_dir {shown} cannot be written to: {cause}; see its mode and groups"))
+            }
+        },
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            match dir.path.ancestors().find(|path| path.exists()) {
+                Some(parent) if writable(parent).is_ok() => {
+                    ok(format!("rpc_zmq_ipc_dir {shown} will be made at start"))
+                }
+                _ => {
+                    refused(format!("rpc_zmq_ipc_dir {shown} does not exist and cannot be made; make it for this user"))
+                }
+            }
+        }
+        Err(cause) => refused(format!("rpc_zmq_ipc_dir {shown} cannot be looked at: {cause}")),
+    }
+}
+
+/// Whether peers that use this name reach this machine.
+fn host(name: &str) -> Finding {
+    let addresses: Vec<IpAddr> = match (name, 0).to_socket_addrs() {
+        Ok(addresses) => addresses.map(|address| address.ip()).collect(),
+        Err(cause) => {
+            return warning(format!("rpc_zmq_host {name:?} does not resolve: {cause}; peers that use it must know it"));
+        }
+    };
+    if let Some(loopback) = addresses.iter().find(|address| address.is_loopback()) {
+        return warning(format!(
+            "rpc_zmq_host {name:?} resolves to {loopback}: peers that use this name reach themselves if theirs does too; \
+             see /etc/hosts"
+        ));
+    }
+    // Only an address of this machine can be bound.
+    match addresses.iter().find(|address| UdpSocket::bind((**address, 0)).is_err()) {
+        Some(foreign) => warning(format!("rpc_zmq_host {name:?} resolves to {foreign}, no address of this machine")),
+        None => ok(format!("rpc_zmq_host {name:?} resolves to this machine")),
+    }
+}
+
+fn log(settings: &LogSettings) -> Option<Finding> {
+    let file = settings.file.as_deref()?;
+    let shown = file.display();
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let place = if file.exists() { access(file, Access::WRITE_OK).map_err(io::Error::from) } else { writable(parent) };
+    Some(match place {
+        Ok(()) => ok(format!("the log file {shown} can be written")),
+        Err(cause) => error(format!(
+            "the log file {shown} cannot be written: {cause}; let this user write there, or change log_file and log_dir"
+        )),
+    })
+}
+
+/// Whether files can be made in a directory.
+fn writable(directory: &Path) -> io::Result<()> {
+    Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+fn ok(text: String) -> Finding {
+    finding(Level::Ok, text)
+}
+
+fn warning(text: String) -> Finding {
+    finding(Level::Warning, text)
+}
+
+fn error(text: String) -> Finding {
+    finding(Level::Error, text)
+}
+
+fn finding(level: Level, text: String) -> Finding {
+    Finding { level, place: None, text, hint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dir(path: &Path, is_explicit: bool) -> IpcDir {
+        IpcDir { path: path.to_owned(), is_explicit }
+    }
+
+    #[test]
+    fn a_directory_is_looked_at_and_never_made() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(directory(&dir(root.path(), true)).level, Level::Ok);
+        let missing = root.path().join("a/b");
+        assert!(directory(&dir(&missing, true)).text.ends_with("will be made at start"));
+        assert!(!missing.exists() && !root.path().join("a").exists());
+
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(directory(&dir(&file, true)).level, Level::Error);
+        assert_eq!(directory(&dir(&file, false)).level, Level::Warning);
+        assert_eq!(directory(&dir(&file.join("x"), true)).level, Level::Error);
+    }
+
+    #[test]
+    fn a_name_that_leads_to_loopback_is_worth_a_warning() {
+        let found = host("localhost");
+        assert!(found.level == Level::Warning && found.text.contains("reach themselves"), "{found}");
+        assert_eq!(host("192.0.2.1").level, Level::Warning);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let to =
+            |file: &Path| log(&LogSettings { level: tracing::Level::INFO, file: Some(file.to_owned()), stderr: false });
+        assert_eq!(to(&root.path().join("x.log")).unwrap().level, Level::Ok);
+        assert!(!root.path().join("x.log").exists());
+        assert_eq!(to(&root.path().join("none/x.log")).unwrap().level, Level::Error);
+    }
+}

@@ -1,0 +1,180 @@
+//! The life of the daemon: from the open port through reloads to the end, by signals.
+//!
+//! | signal | what |
+//! |---|---|
+//! | TERM, INT | takes no more, hands on what is queued for at most `drain_timeout`, ends; a second one ends it at once |
+//! | USR2 | takes no more connections, serves those that are for `lame_duck_time`, then as TERM |
+//! | HUP | reads the settings anew and opens the log file anew; wrong settings change nothing |
+//! | USR1 | opens the log file anew |
+
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+use std::pin::pin;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+
+use crate::logging::Log;
+use crate::manager::Manager;
+use crate::receiver::{Receiver, StartError};
+use crate::reload::Reload;
+use crate::settings::Settings;
+
+/// What a daemon is started with.
+pub struct Service<'a, R> {
+    /// Where sockets are made.
+    pub dir: &'a Path,
+    /// The socket to listen on, if it is open already.
+    pub listener: Option<TcpListener>,
+    /// The log, whose level can change.
+    pub log: &'a Log,
+    /// Reads the settings anew.
+    pub reread: R,
+}
+
+/// The daemon cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Signals cannot be received.
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[from] io::Error),
+}
+
+impl<R, E> Service<'_, R>
+where
+    R: Fn() -> Result<Settings, E>,
+    E: std::fmt::Display,
+{
+    /// Serves until a signal ends it. Returns when all is handed on, or the time for that is over.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; once it serves, nothing ends it but signals.
+    pub async fn run(self, mut settings: Settings) -> Result<(), ServiceError> {
+        // Before the port is open: whoever sees it open may send the signal.
+        let mut signals = Signals::register()?;
+        let mut manager = Manager::new();
+        let mut receiver = Receiver::start_on(self.listener, &settings, self.dir).await?;
+        manager.ready(&receiver.totals());
+        let mut end = None;
+        let why = loop {
+            tokio::select! {
+                request = signals.next() => match request {
+                    Request::Stop(name) => break name,
+                    Request::Reopen => reopen(self.log),
+                    Request::Reload => {
+                        manager.reloading();
+                        reopen(self.log);
+                        reload(&self.reread, &mut settings, &mut receiver, self.log);
+                        manager.ready(&receiver.totals());
+                    }
+                    Request::LameDuck => {
+                        let time = settings.lame_duck_time;
+                        info!("SIGUSR2: no more connections; those that are go on for {time:?}");
+                        receiver.stop_listening();
+                        end.get_or_insert_with(|| Instant::now() + time);
+                    }
+                },
+                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break "SIGUSR2",
+                () = manager.hungry() => manager.feed(Some(&receiver.totals())),
+            }
+        };
+        info!("{why}: stopping, at most {:?}; a second one stops at once", settings.drain_timeout);
+        manager.stopping("handing on what is queued");
+        let mut stopping = pin!(receiver.stop());
+        loop {
+            tokio::select! {
+                _ = &mut stopping => return Ok(()),
+                request = signals.next() => match request {
+                    Request::Stop(name) => {
+                        warn!("{name}: stopped without handing on the rest");
+                        return Ok(());
+                    }
+                    Request::Reopen | Request::Reload => reopen(self.log),
+                    Request::LameDuck => {}
+                },
+                () = manager.hungry() => manager.feed(None),
+            }
+        }
+    }
+}
+
+impl<R> std::fmt::Debug for Service<'_, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("dir", &self.dir).field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+fn reopen(log: &Log) {
+    match log.reopen() {
+        Ok(()) => info!("log reopened"),
+        Err(error) => warn!("{error}"),
+    }
+}
+
+fn reload<E: std::fmt::Display>(
+    reread: &impl Fn() -> Result<Settings, E>,
+    settings: &mut Settings,
+    receiver: &mut Receiver,
+    log: &Log,
+) {
+    let wanted = match reread() {
+        Ok(wanted) => wanted,
+        Err(fault) => return error!("SIGHUP: the settings stay as they are: {fault}"),
+    };
+    let changes = Reload::of(settings, &wanted);
+    *settings = changes.settings;
+    receiver.apply(settings);
+    log.set_level(settings.log.level);
+    info!(
+        "SIGHUP: settings read; changed: {}",
+        if changes.applied.is_empty() { "none".to_owned() } else { changes.applied.join(", ") }
+    );
+    settings.warnings.iter().for_each(|warning| warn!("{warning}"));
+    changes.pending.iter().for_each(|option| warn!("needs restart: {option}"));
+}
+
+/// What a signal asks for.
+enum Request {
+    /// With its name.
+    Stop(&'static str),
+    Reload,
+    Reopen,
+    LameDuck,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    user1: Signal,
+    user2: Signal,
+}
+
+impl Signals {
+    fn register() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// The next one. Cancel-safe.
+    async fn next(&mut self) -> Request {
+        tokio::select! {
+            _ = self.terminate.recv() => Request::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Request::Stop("SIGINT"),
+            _ = self.hangup.recv() => Request::Reload,
+            _ = self.user1.recv() => Request::Reopen,
+            _ = self.user2.recv() => Request::LameDuck,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a message costs on its way.
+//!
+//! Each run is of one thread, so that batches come out alike: a PUSH and a PULL, or the receiver and its bare ends, take
+//! turns. Instructions of the kernel are not counted.
+
+use anyhow::ensure;
+
+use crate::work::{Cost, cost};
+
+/// What one work may cost at most.
+struct Budget {
+    work: &'static str,
+    /// Of the shorter run.
+    messages: u32,
+    /// For a message.
+    instructions: f64,
+    /// For 1,000 messages.
+    calls: f64,
+    /// For 1,000 messages.
+    allocations: f64,
+    /// Allocated for a message.
+    octets: f64,
+}
+
+impl Budget {
+    const fn new(work: &'static str, messages: u32, allowed: [f64; 4]) -> Self {
+        let [instructions, calls, allocations, octets] = allowed;
+        Self { work, messages, instructions, calls, allocations, octets }
+    }
+
+    /// Lines that say what is over budget.
+    fn breaches(&self, cost: &Cost) -> Vec<String> {
+        let figures = [
+            ("instructions a message", cost.instructions, self.instructions),
+            ("calls of the system for 1,000 messages", cost.calls * 1000.0, self.calls),
+            ("allocations for 1,000 messages", cost.allocations * 1000.0, self.allocations),
+            ("octets allocated a message", cost.octets, self.octets),
+        ];
+        let over = figures.into_iter().filter(|(_, measured, allowed)| measured > allowed);
+        over.map(|(what, measured, allowed)| format!("{}: {measured:.1} {what}, allowed {allowed}", self.work))
+            .collect()
+    }
+}
+
+#[test]
+fn decoding() -> anyhow::Result<()> {
+    all_within("decode")
+}
+
+#[test]
+fn encoding() -> anyhow::Result<()> {
+    all_within("encode")
+}
+
+#[test]
+fn from_push_to_pull_in_memory() -> anyhow::Result<()> {
+    all_within("pipe")
+}
+
+#[test]
+fn from_push_to_pull_over_tcp() -> anyhow::Result<()> {
+    all_within("tcp")
+}
+
+#[test]
+fn through_the_receiver() -> anyhow::Result<()> {
+    all_within("forward")
+}
+
+#[test]
+fn more_than_allowed_is_told_with_both_figures() {
+    let budget = Budget::new("w", 1, [10.0, 1.0, 1.0, 1.0]);
+    let cost = Cost { instructions: 10.0, calls: 0.0015, allocations: 0.0, octets: 0.0 };
+    assert_eq!(budget.breaches(&cost), ["w: 1.5 calls of the system for 1,000 messages, allowed 1"]);
+}
+
+/// Measures every work of a kind.
+fn all_within(kind: &str) -> anyhow::Result<()> {
+    let budgets: Vec<_> = BUDGETS.iter().filter(|budget| budget.work.starts_with(kind)).collect();
+    ensure!(!budgets.is_empty(), "no budget for {kind}");
+    let mut breaches = Vec::new();
+    for budget in budgets {
+        let cost = cost(budget.work, budget.messages)?;
+        println!(
+            "{:12} {:9.1} instructions, {:6.2} calls, {:6.2} allocations for 1,000, {:6.1} octets",
+            budget.work,
+            cost.instructions,
+            cost.calls * 1000.0,
+            cost.allocations * 1000.0,
+            cost.octets
+        );
+        breaches.extend(budget.breaches(&cost));
+    }
+    ensure!(
+        breaches.is_empty(),
+        "over budget:\n{}\nfind out where it goes with `valgrind --tool=callgrind` and callgrind_annotate; if it is worth \
+         it, set the budget anew in tests/tests/budgets/traffic.rs and say why",
+        breaches.join("\n")
+    );
+    Ok(())
+}
+
+/// What is allowed: instructions for a message, calls and allocations for 1,000, octets allocated for a message. Behind
+/// it what was measured, by rustc 1.95.
+///
+/// One allocation for 100 messages is none: what there is comes with a batch. Calls of the receiver's work depend on when
+/// the kernel hands on what was written; their budget leaves half as much again, and tells lost batches, which cost ten
+/// times as much.
+const BUDGETS: &[Budget] = &[
+    Budget::new("decode-1x64", 20_000, [160.0, 0.1, 1.0, 1.0]), // 139, 0, 0, 0
+    Budget::new("decode-4x64", 20_000, [580.0, 0.1, 1.0, 1.0]), // 509, 0, 0, 0
+    Budget::new("encode-1x64", 20_000, [122.0, 0.1, 1.0, 1.0]), // 107, 0, 0, 0
+    Budget::new("encode-4x64", 20_000, [325.0, 0.1, 1.0, 1.0]), // 284, 0, 0, 0
+    Budget::new("pipe-1x64", 20_000, [880.0, 8.0, 10.0, 10.0]), // 776, 6.1, 2.0, 0.2
+    Budget::new("pipe-4x64", 20_000, [2_350.0, 30.0, 10.0, 10.0]), // 2,010 to 2,080, 21 to 25, 0, 0
+    Budget::new("tcp-1x64", 20_000, [720.0, 11.0, 10.0, 10.0]), // 629, 8.9, 2.1, 2.6
+    Budget::new("tcp-4x64", 20_000, [1_650.0, 30.0, 10.0, 10.0]), // 1,441, 25.6, 0, 0
+    Budget::new("tcp-1x1Mi", 50, [175_000.0, 11_500.0, 8_000.0, 420.0]), // 152,500, 9,600 to 10,200, 7,000, 362
+    Budget::new("forward-1", 20_000, [620.0, 50.0, 10.0, 10.0]), // 524 to 540, 14 to 31, 0 to 1.8, 0
+    Budget::new("forward-8", 20_000, [1_450.0, 130.0, 10.0, 10.0]), // 1,230 to 1,290, 44 to 86, 1.1, 0.2
+];
