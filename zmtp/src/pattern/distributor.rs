@@ -274,6 +274,7 @@ impl Outflow for Distributor {
         !self.peers.iter().any(|known| known.id == peer && !known.queue.is_empty())
     }
 
+    #[inline]
     fn take_awakened(&mut self) -> Option<PeerId> {
         self.awakened.pop()
     }

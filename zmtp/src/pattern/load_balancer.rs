@@ -40,10 +40,12 @@ struct Peer {
 }
 
 impl Peer {
+    #[inline]
     fn takes_part(&self, immediate: bool) -> bool {
         self.connected || self.lasting && !immediate
     }
 
+    #[inline]
     fn takes(&self, octets: usize, immediate: bool) -> bool {
         self.takes_part(immediate) && self.queue.has_room(octets)
     }
@@ -211,6 +213,7 @@ impl Outflow for LoadBalancer {
         !self.peers.iter().any(|known| known.id == peer && !known.queue.is_empty())
     }
 
+    #[inline]
     fn take_awakened(&mut self) -> Option<PeerId> {
         self.awakened.pop()
     }

@@ -104,6 +104,7 @@ impl Queue {
     }
 
     /// Whether it holds nothing.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.messages == 0
     }
@@ -209,12 +210,14 @@ impl Queue {
     }
 
     /// Whether [`push`](Self::push) would take a message of `octets` octets.
+    #[inline]
     pub fn has_room(&self, octets: usize) -> bool {
         let budget = self.budget.as_ref().map_or(usize::MAX, Budget::left);
         let left = self.mark.octets.saturating_sub(self.octets).min(budget);
         self.messages < self.mark.messages && (octets <= left || self.lets_one_pass(budget))
     }
 
+    #[inline]
     fn lets_one_pass(&self, budget: usize) -> bool {
         self.is_empty() && (budget > 0 || !self.strict)
     }

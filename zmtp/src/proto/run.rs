@@ -54,15 +54,23 @@ impl Run {
     /// Takes the first message.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
-        if let Some(octets) = self.chunks.contiguous().filter(|_| self.messages > 1)
+        if self.messages == 0 {
+            return None;
+        }
+        if let Some(octets) = self.chunks.contiguous()
             && let Some(len) = message_len(octets)
             && let Some(message) = Message::small(octets, len)
         {
             self.messages -= 1;
-            self.chunks.advance(len);
+            if self.messages == 0 {
+                // Lets go of the page.
+                self.chunks = Chunks::default();
+            } else {
+                self.chunks.advance(len);
+            }
             return Some(message);
         }
-        (self.messages > 0).then(|| Message::from_chunks(self.split_first().chunks))
+        Some(Message::from_chunks(self.split_first().chunks))
     }
 
     /// Splits off the first message; empty when the run is.
@@ -167,6 +175,14 @@ mod tests {
         assert_eq!(messages[0], Message::builder().more("a").last("1"));
         assert_eq!(messages[1], Message::from("b"));
         assert_eq!(messages[2], Message::builder().more("").more("").last("c"));
+    }
+
+    #[test]
+    fn a_small_message_does_not_keep_the_page() {
+        let page = bytes::BytesMut::from(&b"\0\x01a\0\x01b"[..]).freeze();
+        let messages: Vec<Message> = Run::contiguous(page.clone(), 2).collect();
+        assert_eq!(messages, ["a", "b"].map(Message::from));
+        assert!(page.is_unique());
     }
 
     #[test]

@@ -161,6 +161,7 @@ impl<P: Outflow> Outbound<P> {
         self.lock().pattern.expire(Instant::now())
     }
 
+    #[inline]
     fn lock(&self) -> BriefGuard<'_, State<P>> {
         self.state.lock()
     }

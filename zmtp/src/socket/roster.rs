@@ -65,6 +65,7 @@ impl Roster {
         self.take_all()
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
