@@ -46,7 +46,7 @@ pub(crate) async fn run(which: Kept) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// About one of 1,000; a prime, so that it is no certain message of a batch.
+/// Each time the same place in a run of messages, of which there are 250: the worst that a keeper can do.
 const ONE_OF: usize = 1000;
 
 /// After so many messages it says so.
