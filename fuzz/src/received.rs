@@ -39,7 +39,8 @@ fn json(frame: &[u8]) {
             let Ok(value) = parsed.read::<Value>() else { return };
             let written = value.to_string();
             assert_eq!(
-                Text::new(written.as_bytes()).map(|text| text.read::<Value>().unwrap().to_string()),
+                Text::new(written.as_bytes())
+                    .map(|text| text.read::<Value>().expect("what was decoded encodes again").to_string()),
                 Ok(written)
             );
         }
@@ -53,7 +54,7 @@ fn request_again(received: &Received<'_>, request: &Request<'_>) {
     if request.method == "-reply" {
         return;
     }
-    let context = Context::new(&context).unwrap();
+    let context = Context::new(&context).expect("what was decoded encodes again");
     let head = Head {
         method: &request.method,
         namespace: request.namespace.as_deref(),
@@ -74,7 +75,7 @@ fn request_again(received: &Received<'_>, request: &Request<'_>) {
         let Ok(Incoming::Request(again)) = again.read() else { panic!("no request: {request:?}") };
         assert_eq!((&again.method, &again.namespace), (&request.method, &request.namespace));
         assert_eq!((again.version.as_deref(), &again.reply_to), (Some(head.version), &request.reply_to));
-        assert_eq!(again.args.read::<Value>().unwrap().to_string(), args.to_string());
+        assert_eq!(again.args.read::<Value>().expect("what was decoded encodes again").to_string(), args.to_string());
     }
 }
 
@@ -82,18 +83,21 @@ fn reply_again(body: Body<'_>) {
     let Ok(Ok(outcome)) = Reply::decode(body).map(|reply| reply.outcome()) else { return };
     let said = |outcome: &Outcome<'_>| match outcome {
         Outcome::Result(result) => result.read::<Value>().ok().map(|value| value.to_string()),
-        Outcome::Error(error) => Some(error.encode().unwrap()),
+        Outcome::Error(error) => Some(error.encode().expect("what was decoded encodes again")),
     };
     let Some(first) = said(&outcome) else { return };
     let written = match &outcome {
-        Outcome::Result(result) => Encoded::reply(Style::Cast, "id", &result.read::<Value>().unwrap()).unwrap(),
-        Outcome::Error(error) => Encoded::failure("id", error).unwrap(),
+        Outcome::Result(result) => {
+            Encoded::reply(Style::Cast, "id", &result.read::<Value>().expect("what was decoded encodes again"))
+                .expect("what was decoded encodes again")
+        }
+        Outcome::Error(error) => Encoded::failure("id", error).expect("what was decoded encodes again"),
     };
     let again = match Reply::decode(written.as_body()) {
         Ok(again) => again,
         Err(error) => return assert!(matches!(error, ReplyError::Json(error) if is_too_deep(error)), "{error}"),
     };
-    let again = again.outcome().unwrap();
+    let again = again.outcome().expect("what was decoded encodes again");
     assert_eq!(matches!(outcome, Outcome::Error(_)), matches!(again, Outcome::Error(_)));
     assert_eq!(said(&again), Some(first));
     if let Outcome::Error(error) = again {
