@@ -310,8 +310,8 @@ impl<P: Outflow> Drop for OutPort<P> {
 /// What one peer's task takes at a time, about: four full pages. More would only take memory out of the mark's sight.
 const WRITE: usize = 256 << 10;
 /// What a sender in a loop puts into queues before it waits for their connections to take it: as much as one takes. Beyond
-/// that, octets would only leave the CPU's cache before they are written; with a quarter of it, which is many small writes,
-/// 16 KiB messages cost a sixth more on both sides.
+/// that, octets would only leave the CPU's cache before they are written; with a quarter of it,
+/// which is many small writes, 16 KiB messages cost about a sixth more on both sides.
 const LEAD: usize = WRITE;
 /// A peer that reads nothing for so long gets twice as much queued: so one that is only slow for a moment keeps memory
 /// warm, and one that has stopped has its queue filled to the default mark within a few hundredths of a second.
