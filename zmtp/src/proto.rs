@@ -10,6 +10,7 @@ mod frame;
 mod greeting;
 mod metadata;
 mod command;
+mod heartbeat;
 mod chunks;
 mod message;
 mod payload;
@@ -17,7 +18,9 @@ mod run;
 mod decoder;
 mod encoder;
 mod mechanism;
+mod upstream;
 mod event;
+mod handshake;
 mod connection;
 
 pub use chunks::{Frames, IntoFrames};
@@ -28,6 +31,7 @@ pub use error::{PeerText, ProtocolError};
 pub use event::{Event, PeerInfo, Setup};
 pub use frame::Header;
 pub use greeting::Greeting;
+pub use heartbeat::Heartbeats;
 pub use limits::Limits;
 pub use mechanism::{Credentials, LoginTooLong, Mechanism, PlainLogin};
 #[cfg(feature = "curve")]

@@ -285,7 +285,12 @@ struct Attached<'p, P: Port> {
 impl<P: Port> Attached<'_, P> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
         match self.poll_work(cx) {
-            Ok(Poll::Pending) => self.session.poll_timer(cx),
+            Ok(Poll::Pending) => {
+                if self.blocked {
+                    self.session.connection.handle_unread();
+                }
+                self.session.poll_timer(cx)
+            }
             Ok(Poll::Ready(end)) => Poll::Ready(end),
             Err(end) => {
                 let _ = self.session.poll_write(cx);

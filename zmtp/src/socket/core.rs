@@ -376,7 +376,10 @@ impl<S: Socket> Shared<S> {
             limits: self.options.limits,
             handshake_timeout: self.options.handshake_timeout,
         };
-        let connection = Connection::secured(setup, mechanism, Instant::now());
+        let mut connection = Connection::secured(setup, mechanism, Instant::now());
+        if let Some(heartbeats) = self.options.heartbeats() {
+            connection = connection.with_heartbeats(heartbeats);
+        }
         Ok(Session::new(stream, connection, self.options.budget.clone()))
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::security::Security;
 use crate::{
     pattern::{Budget, LateJoiners, Mark, SubscriptionLimits},
-    proto::Limits,
+    proto::{Heartbeats, Limits},
     transport::{Registry, Transport},
 };
 
@@ -25,6 +25,9 @@ pub struct Options {
     pub(crate) limits: Limits,
     pub(crate) handshake_timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeat_timeout: Option<Duration>,
+    pub(crate) heartbeat_ttl: Duration,
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
     pub(crate) max_connections: usize,
@@ -74,6 +77,38 @@ impl Options {
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.connect_timeout = time;
         self
+    }
+
+    /// Sends each peer a PING so often, and cuts it when nothing comes within
+    /// [`heartbeat_timeout`](Self::heartbeat_timeout) of one (`ZMQ_HEARTBEAT_IVL`). Default: zero, which is never: a peer
+    /// whose host has gone is then noticed when TCP gives up, after a quarter of an hour or, if nothing is sent, not at all.
+    ///
+    /// Best set on both sides. One that does not read because its application does not [receive](Self::recv_mark) answers
+    /// no PING either; it is alive to the other by PINGs of its own.
+    pub fn heartbeat_interval(mut self, time: Duration) -> Self {
+        self.heartbeat_interval = time;
+        self
+    }
+
+    /// How long after a PING a peer may be silent (`ZMQ_HEARTBEAT_TIMEOUT`). Any octet counts. Default: the
+    /// [interval](Self::heartbeat_interval).
+    pub fn heartbeat_timeout(mut self, time: Duration) -> Self {
+        self.heartbeat_timeout = Some(time);
+        self
+    }
+
+    /// Tells each peer with a PING that it may take this side for gone when nothing comes for so long
+    /// (`ZMQ_HEARTBEAT_TTL`). At least the interval, in steps of 100 ms, 65.5 s at most, since libzmq misreads more.
+    /// Default: zero, which sets no time. What a peer tells in this way is acted upon in any case.
+    pub fn heartbeat_ttl(mut self, time: Duration) -> Self {
+        self.heartbeat_ttl = time;
+        self
+    }
+
+    pub(crate) fn heartbeats(&self) -> Option<Heartbeats> {
+        let interval = self.heartbeat_interval;
+        let timeout = self.heartbeat_timeout.unwrap_or(interval);
+        (!interval.is_zero()).then_some(Heartbeats { interval, timeout, ttl: self.heartbeat_ttl })
     }
 
     /// How long to wait between attempts to connect: about `min` at first, doubling to `max` while they fail, each
@@ -151,6 +186,9 @@ impl Default for Options {
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(30),
+            heartbeat_interval: Duration::ZERO,
+            heartbeat_timeout: None,
+            heartbeat_ttl: Duration::ZERO,
             reconnect_min: Duration::from_millis(50),
             reconnect_max: Duration::from_secs(5),
             max_connections: 4096,
