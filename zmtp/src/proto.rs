@@ -27,7 +27,7 @@ pub use chunks::{Frames, IntoFrames};
 pub use command::Command;
 pub use connection::Connection;
 pub use decoder::{Decoder, Item};
-pub use error::{PeerText, ProtocolError};
+pub use error::{Fault, PeerText, ProtocolError};
 pub use event::{Event, PeerInfo, Setup};
 pub use frame::Header;
 pub use greeting::Greeting;

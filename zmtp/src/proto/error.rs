@@ -182,6 +182,29 @@ impl ProtocolError {
         }
     }
 
+    /// What kind of fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotZmtp { .. }
+            | Self::OldVersion { .. }
+            | Self::Mechanism { .. }
+            | Self::NoSocketType
+            | Self::SocketType { .. } => Fault::Mismatch,
+            Self::HandshakeTimeout { .. } | Self::Silent { .. } => Fault::Timeout,
+            Self::PeerRefused { .. } | Self::Unauthorized { .. } | Self::Box { .. } | Self::Repeated => Fault::Auth,
+            Self::FrameTooLarge { .. }
+            | Self::MessageTooLarge { .. }
+            | Self::TooManyFrames { .. }
+            | Self::TooManySubscriptions { .. } => Fault::Limit,
+            Self::ReservedFlags { .. }
+            | Self::CommandMore { .. }
+            | Self::MalformedCommand { .. }
+            | Self::UnexpectedCommand { .. }
+            | Self::UnexpectedMessage { .. }
+            | Self::Closed { .. } => Fault::Protocol,
+        }
+    }
+
     /// The rule that was broken.
     pub fn section(&self) -> &'static str {
         match self {
@@ -208,6 +231,22 @@ fn old_version(revision: u8) -> &'static str {
         1 => "ZMTP 2.0 (libzmq 3.2)",
         _ => "a ZMTP revision that was never used",
     }
+}
+
+/// Kinds of faults, for who watches connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The two do not go together: another protocol, version, mechanism or socket type. Trying again will not help.
+    Mismatch,
+    /// One was not let in, or keys or numbers of sealed frames are wrong.
+    Auth,
+    /// Too late, or silent for too long.
+    Timeout,
+    /// More than this side takes.
+    Limit,
+    /// Octets that break the rules.
+    Protocol,
 }
 
 /// Text that a peer chose: escaped and cut when printed, so that it can't forge a log line.
