@@ -143,7 +143,12 @@ pub enum SocketEvent {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Monitor(Pin<Box<dyn Future<Output = (Result<SocketEvent, RecvError>, Receiver)> + Send + Sync>>);
+pub struct Monitor(Pin<Box<dyn Next>>);
+
+/// The next event, and the receiver back.
+trait Next: Future<Output = (Result<SocketEvent, RecvError>, Receiver)> + Send + Sync {}
+
+impl<F: Future<Output = (Result<SocketEvent, RecvError>, Receiver)> + Send + Sync> Next for F {}
 
 type Receiver = broadcast::Receiver<SocketEvent>;
 
