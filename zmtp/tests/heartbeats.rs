@@ -95,6 +95,27 @@ async fn live_peers_stay_connected() -> Result {
     Ok(())
 }
 
+#[cfg(feature = "curve")]
+#[tokio::test]
+async fn heartbeats_are_sealed_too() -> Result {
+    use std::sync::Arc;
+    use zmtp::{Applicant, KeyPair, Security, Verdict};
+
+    let [client, server] = [KeyPair::generate()?, KeyPair::generate()?];
+    let options = Options::new().heartbeat_interval(INTERVAL / 2).heartbeat_timeout(5 * INTERVAL).heartbeat_ttl(TTL);
+    let server_key = server.public();
+    let authenticator = Arc::new(|_: &Applicant| Verdict::Admit);
+    let mut pull = Pull::new(options.clone().security(Security::CurveServer { keys: server, authenticator }));
+    let endpoint = pull.bind("tcp://127.0.0.1:*").await?;
+    let push = Push::new(options.security(Security::CurveClient { keys: client, server: server_key }));
+    push.connect(endpoint.as_str())?;
+    sleep(12 * INTERVAL).await;
+    push.send("still there").await?;
+    assert_eq!(soon(pull.recv()).await?, "still there".into());
+    assert_eq!((push.stats().connections, pull.stats().connections), (1, 1));
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_silence_of_a_full_queue_is_not_the_peers() -> Result {
     // Nobody receives: the PULL does not read what its peers write, and so sees no answer either.

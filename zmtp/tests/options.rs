@@ -207,16 +207,30 @@ async fn giving_up_is_told_and_final() -> Result {
     soon(stranger.accept()).await??.0.write_all(b"SSH-2.0-x\r\n").await?;
     event(&mut monitor, given_up).await?;
     assert!(timeout(Duration::from_millis(200), stranger.accept()).await.is_err(), "it does not come back");
-    // A peer that goes away.
-    let mut pull = Pull::new(Options::new());
-    let endpoint = pull.bind("tcp://127.0.0.1:*").await?;
-    let push = Push::new(Options::new().give_up(GiveUp::ALWAYS));
-    let mut monitor = push.monitor();
-    push.connect(endpoint.as_str())?;
-    push.send("last").await?;
-    soon(pull.recv()).await?;
-    drop(pull);
-    event(&mut monitor, given_up).await?;
+    Ok(())
+}
+
+/// libzmq's reconnect interval of -1.
+#[tokio::test]
+async fn without_reconnecting_a_lost_connection_stays_lost() -> Result {
+    let given_up = |event| matches!(event, SocketEvent::GaveUp { .. }).then_some(());
+    for endpoint in ["tcp://127.0.0.1:*", "tcp://[::1]:*", "ipc://*"] {
+        let mut pull = Pull::new(Options::new());
+        let bound = pull.bind(endpoint).await?;
+        let push = Push::new(Options::new().give_up(GiveUp::ALWAYS));
+        let mut monitor = push.monitor();
+        push.connect(bound.as_str())?;
+        push.send("last").await?;
+        soon(pull.recv()).await?;
+        pull.forget(&bound);
+        event(&mut monitor, given_up).await?;
+        let again = if endpoint.starts_with("tcp") { bound.as_str() } else { endpoint };
+        let again = pull.bind(again).await?;
+        assert_eq!(pull.recv_timeout(Duration::from_millis(150)).await, None);
+        push.connect(again.as_str())?;
+        push.send("by hand").await?;
+        assert_eq!(soon(pull.recv()).await?, "by hand".into());
+    }
     Ok(())
 }
 

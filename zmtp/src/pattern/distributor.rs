@@ -10,28 +10,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     budget::Budget,
+    mark::Mark,
     peers::{Outflow, PeerId, Tally},
-    queue::{Mark, Queue, SEGMENT, gathers},
+    queue::{Queue, SEGMENT, gathers},
     retention::{LateJoiners, Retention},
-    subscriptions::Subscriptions,
+    subscriptions::{SubscriptionLimits, Subscriptions},
 };
 use crate::proto::{Payload, ProtocolError, Run, SocketType, page};
-
-/// What one peer may subscribe to at most.
-#[derive(Debug, Clone, Copy)]
-pub struct SubscriptionLimits {
-    /// Distinct prefixes.
-    pub prefixes: usize,
-    /// Octets of all its prefixes.
-    pub octets: usize,
-}
-
-impl Default for SubscriptionLimits {
-    /// 10,000 prefixes and 1 MiB: far above any caller of RPC, and a flood costs little memory.
-    fn default() -> Self {
-        Self { prefixes: 10_000, octets: 1 << 20 }
-    }
-}
 
 /// The policy of a PUB socket.
 #[derive(Debug)]

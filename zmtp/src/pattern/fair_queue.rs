@@ -5,11 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{
-    budget::Budget,
-    peers::PeerId,
-    queue::{Mark, Queue},
-};
+use super::{budget::Budget, mark::Mark, peers::PeerId, queue::Queue};
 use crate::proto::{Message, Run};
 
 /// Queues per peer, filled by connections.

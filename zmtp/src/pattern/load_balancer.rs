@@ -11,8 +11,9 @@ use bytes::Bytes;
 
 use super::{
     budget::Budget,
+    mark::Mark,
     peers::{Outflow, PeerId, Tally},
-    queue::{Mark, Queue},
+    queue::Queue,
 };
 use crate::proto::{Payload, ProtocolError, Run, SocketType};
 
