@@ -71,6 +71,9 @@ impl Listener for TcpAcceptor {
 
 fn link(stream: TcpStream, peer: SocketAddr) -> io::Result<Link> {
     stream.set_nodelay(true)?;
+    // A system that does not have it is only slower.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     Ok(Link { stream: Box::new(stream), peer: peer.to_string() })
 }
 
@@ -134,6 +137,15 @@ fn invalid(problem: &'static str) -> io::Error {
 /// Bursts of reconnecting peers overflow libzmq's backlog of 100 and then wait for a retransmitted SYN; the kernel cuts
 /// this to `somaxconn`.
 const BACKLOG: u32 = 4096;
+
+/// Octets that the kernel takes before it has sent those that it has (`TCP_NOTSENT_LOWAT`): as much as one read of a peer.
+///
+/// Otherwise it takes megabytes, which leave the caches before they are sent, and sends them only as acknowledgements come:
+/// on a connection within one host, at the receiver's expense. Over loopback, two CPUs, medians of 3 to 7 rounds in turns with
+/// the system's default: messages of 1 KiB 1.9 to 2.1 times as many, 4 KiB 0.95 to 2.4, 16 KiB 1.6 to 2.3, 64 KiB 1.5 to 1.6; of 64
+/// octets 0.8 to 1.3. 32 KiB was better for some sizes and twice as bad for others, 128 KiB gained a third of it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
