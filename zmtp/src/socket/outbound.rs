@@ -24,7 +24,7 @@ use super::{
     stats::Stats,
 };
 use crate::{
-    pattern::{Outflow, PeerId},
+    pattern::{LoadBalancer, Outflow, PeerId},
     proto::{Connection, Payload, PeerInfo, ProtocolError, Run, SocketType},
     session::{Feed, Port},
 };
@@ -182,6 +182,15 @@ impl<P: Outflow> Outbound<P> {
             std::iter::from_fn(|| pattern.take_awakened()).filter_map(|id| roster.take_waker(id)).collect();
         drop(state);
         first.into_iter().chain(others).for_each(Waker::wake);
+    }
+}
+
+impl Outbound<LoadBalancer> {
+    /// Takes back what no peer has had room for.
+    pub(crate) fn take_backlog(&self) -> VecDeque<Run> {
+        let runs = self.lock().pattern.take_backlog();
+        self.room.notify_waiters();
+        runs
     }
 }
 
