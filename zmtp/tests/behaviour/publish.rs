@@ -78,6 +78,22 @@ async fn a_stalled_subscriber_loses_what_is_over_the_mark_and_others_nothing() -
 }
 
 #[tokio::test]
+async fn by_default_a_stalled_subscriber_costs_a_thousand_messages() -> Result {
+    let publisher = Pub::new(Options::new());
+    let bound = publisher.bind("tcp://127.0.0.1:*").await?;
+    let mut sub = Sub::new(Options::new());
+    sub.subscribe("");
+    sub.connect(bound.as_str())?;
+    join(&publisher, &mut sub).await?;
+    // On one thread nobody takes any of them meanwhile.
+    for _ in 0..5000 {
+        publisher.send("x")?;
+    }
+    assert_eq!((publisher.stats().queued, publisher.stats().tally.over_mark), (1000, 4000));
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_mark_in_octets_holds_too() -> Result {
     let publisher = Pub::new(Options::new().send_mark(Mark::octets(1 << 20)));
     let bound = publisher.bind("tcp://127.0.0.1:*").await?;
