@@ -164,6 +164,18 @@ mod tests {
         assert_eq!(parse_port("65535").unwrap(), 65535);
     }
 
+    /// What happens to a client whose system gives it the very port that it asks for.
+    #[tokio::test]
+    async fn a_connection_with_itself_is_none() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(port).unwrap();
+        assert!(is_connected_to_itself(&socket.connect(port).await.unwrap()));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert!(!is_connected_to_itself(&TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()));
+    }
+
     #[tokio::test]
     async fn an_interface_is_an_address_to_bind() {
         let listener = Tcp.bind("lo:*").await.unwrap();
