@@ -98,6 +98,7 @@ async fn a_monitor_that_is_not_read_loses_the_oldest_and_says_so() -> Result {
     while soon(monitor.recv()).await?.is_some() {
         rest += 1;
     }
-    assert!(rest <= 1024, "{rest}");
+    // And that it listens no more, which may have come while they were read.
+    assert!(rest <= 1025, "{rest}");
     Ok(())
 }
