@@ -14,6 +14,7 @@ use zmtp::{Inbox, Run, SendError};
 use crate::recent::RecentRoutes;
 use crate::route::Route;
 use crate::routes::Routes;
+use crate::senders::Entry;
 
 /// The inbox of one connection.
 ///
@@ -21,23 +22,28 @@ use crate::routes::Routes;
 /// slowly, holds up no other.
 pub(crate) struct Router {
     routes: Arc<Routes>,
-    peer: String,
+    sender: Entry,
     recent: RecentRoutes,
     /// Nothing more is read until this is over.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Router {
-    pub(crate) fn new(routes: Arc<Routes>, peer: &str) -> Self {
-        Self { routes, peer: peer.to_owned(), recent: RecentRoutes::default(), pause: None }
+    pub(crate) fn new(routes: Arc<Routes>, sender: Entry) -> Self {
+        Self { routes, sender, recent: RecentRoutes::default(), pause: None }
     }
 
-    /// Hands on messages of one topic.
-    fn hand_on(&mut self, mut messages: Run) {
+    /// Hands on messages of one topic that came at `now`.
+    fn hand_on(&mut self, mut messages: Run, now: u64) {
         loop {
             let Some(topic) = messages.first().nth(TOPIC_FRAME) else {
                 let n = messages.messages();
-                return self.routes.drops.note("no-topic", n, &self.peer, || "a message of one frame has no topic");
+                return self.routes.drops.note(
+                    "no-topic",
+                    n,
+                    self.sender.peer(),
+                    || "a message of one frame has no topic",
+                );
             };
             let route = match self.recent.find(topic) {
                 Some(route) => route.clone(),
@@ -46,9 +52,9 @@ impl Router {
                     None => return,
                 },
             };
-            match route.push(messages) {
+            match route.push(messages, now) {
                 Ok(()) => {}
-                Err(SendError::Full(rest)) => self.routes.note_full(&route, &rest, &self.peer),
+                Err(SendError::Full(rest)) => self.routes.note_full(&route, &rest, self.sender.peer()),
                 Err(SendError::Closed(rest)) => {
                     // Given up as idle since it was used last.
                     self.recent.clear();
@@ -69,7 +75,7 @@ impl Router {
         let topic = match Topic::parse(frame) {
             Ok(topic) => topic,
             Err(error) => {
-                drops.note(error.reason(), messages, &self.peer, || error);
+                drops.note(error.reason(), messages, self.sender.peer(), || error);
                 return None;
             }
         };
@@ -81,7 +87,7 @@ impl Router {
                 match self.routes.open(&topic) {
                     Ok(route) => route,
                     Err(error) => {
-                        drops.note(error.reason(), messages, &self.peer, || format!("topic {topic}: {error}"));
+                        drops.note(error.reason(), messages, self.sender.peer(), || format!("topic {topic}: {error}"));
                         return None;
                     }
                 }
@@ -90,10 +96,8 @@ impl Router {
         self.recent.insert(frame, route.clone());
         Some(route)
     }
-}
 
-impl Inbox for Router {
-    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+    fn poll_hand_on(&mut self, cx: &mut Context<'_>, run: &mut Run, now: u64) -> Poll<()> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
@@ -103,14 +107,24 @@ impl Inbox for Router {
                 return Poll::Ready(());
             }
             let same = run.split_leading(|mut a, mut b| a.nth(TOPIC_FRAME) == b.nth(TOPIC_FRAME));
-            self.hand_on(same);
+            self.hand_on(same, now);
         }
+    }
+}
+
+impl Inbox for Router {
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+        // Once for all that one read brought: neither the clock nor the counters are for each message.
+        let (now, messages, octets) = (self.sender.clock().now(), run.messages(), run.octets());
+        let result = self.poll_hand_on(cx, run, now);
+        self.sender.note(messages - run.messages(), octets - run.octets(), now);
+        result
     }
 }
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Router").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Router").field("sender", &self.sender).finish_non_exhaustive()
     }
 }
 

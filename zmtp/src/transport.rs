@@ -15,6 +15,7 @@ use std::{fmt, future::Future, io, pin::Pin, task::Context, task::Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use ipc::Ipc;
 pub(crate) use registry::Registry;
 
 /// A stream of octets in both directions.

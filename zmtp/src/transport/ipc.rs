@@ -17,9 +17,11 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::{BoxFuture, Link, Listener, Transport};
 
-/// Unix stream sockets.
-#[derive(Debug)]
-pub(crate) struct Ipc;
+/// Unix stream sockets: what is behind `ipc://`, for a [`Transport`] that adds something to it.
+///
+/// A [`Link`]'s peer is the address, then ` pid N` if the system tells, then ` uid N`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ipc;
 
 impl Transport for Ipc {
     fn bind<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {

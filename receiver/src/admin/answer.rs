@@ -1,0 +1,164 @@
+//! From a request to its answer.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tracing::{Level, info};
+
+use super::desk::Desk;
+use super::metrics::metrics;
+use crate::view::Refusal;
+
+/// Whom a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// It may write to the Unix socket.
+    Admitted,
+    /// Anybody who reaches the TCP address.
+    Anybody,
+}
+
+/// Answers a request. Cancel-safe, but that an order that was given is carried out.
+pub(super) async fn answer<B>(desk: &Desk, caller: Caller, request: Request<B>) -> Response<Full<Bytes>>
+where
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    if caller == Caller::Anybody && !names_an_address(&request) {
+        return refusal(StatusCode::FORBIDDEN, "call this endpoint by its IP address or as localhost");
+    }
+    let path = request.uri().path();
+    let Some((_, methods, _)) = RESOURCES.iter().find(|(known, ..)| *known == path) else {
+        let known: Vec<_> = RESOURCES.iter().map(|(path, ..)| *path).collect();
+        return refusal(StatusCode::NOT_FOUND, format!("there is no {path}; there are {}", known.join(" ")));
+    };
+    if !methods.contains(&request.method().as_str()) {
+        let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, format!("{path} takes {}", methods.join(", ")));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods[0]));
+        return response;
+    }
+    if caller == Caller::Anybody && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return refusal(StatusCode::FORBIDDEN, "over TCP this endpoint is for reading; use its Unix socket");
+    }
+    match path {
+        "/livez" => text("ok\n"),
+        "/readyz" => {
+            let readiness = desk.readiness();
+            let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            json(status, &readiness)
+        }
+        "/varz" => found(desk.overview()),
+        "/topicz" => found(desk.observer.topics()),
+        "/connz" => found(desk.observer.connections()),
+        "/dropz" => found(desk.observer.drops()),
+        "/metrics" => match metrics(desk) {
+            Some(text) => response(StatusCode::OK, METRICS, text),
+            None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the receiver has stopped"),
+        },
+        "/configz" => json(StatusCode::OK, &desk.effective()),
+        "/loglevel" => set_level(desk, request).await,
+        "/reload" => match desk.reload().await {
+            Ok(reloaded) => json(StatusCode::OK, &reloaded),
+            Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, error),
+        },
+        _ if desk.drain() => json(StatusCode::ACCEPTED, &serde_json::json!({})),
+        _ => refusal(StatusCode::CONFLICT, "the receiver is stopping already"),
+    }
+}
+
+async fn set_level<B>(desk: &Desk, request: Request<B>) -> Response<Full<Bytes>>
+where
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is the name of a level, such as debug");
+    };
+    let body = body.to_bytes();
+    let name = String::from_utf8_lossy(&body).trim().to_ascii_lowercase();
+    let level = match name.as_str() {
+        "error" => Level::ERROR,
+        "warn" | "warning" => Level::WARN,
+        "info" => Level::INFO,
+        "debug" => Level::DEBUG,
+        _ => return refusal(StatusCode::BAD_REQUEST, "the levels are error, warning, info and debug"),
+    };
+    desk.log.set_level(level);
+    info!(%level, "the log's level was set by the admin endpoint; a reload sets that of the configuration");
+    json(StatusCode::OK, &serde_json::json!({ "level": name }))
+}
+
+/// What of a receiver that may be no more.
+fn found(view: Option<impl Serialize>) -> Response<Full<Bytes>> {
+    match view {
+        Some(view) => json(StatusCode::OK, &view),
+        None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the receiver has stopped"),
+    }
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_vec(value) {
+        Ok(mut octets) => {
+            octets.push(b'\n');
+            response(status, "application/json", octets)
+        }
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+fn text(body: &'static str) -> Response<Full<Bytes>> {
+    response(StatusCode::OK, "text/plain; charset=utf-8", body)
+}
+
+/// An answer that is not what was asked for. Its text must be fit for JSON whatever the caller sent, so it is short.
+pub(super) fn refusal(status: StatusCode, error: impl Into<String>) -> Response<Full<Bytes>> {
+    let error: String = error.into().chars().take(MAX_REFUSAL).collect();
+    let body = serde_json::to_string(&Refusal { error }).unwrap_or_default();
+    response(status, "application/json", body + "\n")
+}
+
+fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Whether a caller names the endpoint by an address, as one who was told of it does, and not by a name that a stranger's
+/// DNS could point here.
+fn names_an_address<B>(request: &Request<B>) -> bool {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// What there is: path, methods, and what it is for.
+pub(super) const RESOURCES: &[(&str, &[&str], &str)] = &[
+    ("/livez", GET, "whether it is alive"),
+    ("/readyz", GET, "whether it is ready for work"),
+    ("/varz", GET, "the receiver as a whole"),
+    ("/topicz", GET, "topics"),
+    ("/connz", GET, "who is connected"),
+    ("/dropz", GET, "what was dropped"),
+    ("/metrics", GET, "all figures, for Prometheus"),
+    ("/configz", GET, "every option's value"),
+    ("/loglevel", &["PUT"], "set the log's level"),
+    ("/reload", &["POST"], "read the configuration anew"),
+    ("/drain", &["POST"], "hand on what is queued, and end"),
+];
+
+/// The text format of Prometheus.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const GET: &[&str] = &["GET", "HEAD"];
+
+/// Octets of a body; the longest that means something is a word.
+const MAX_BODY: usize = 4096;
+
+/// Characters of a refusal, which may quote the caller.
+const MAX_REFUSAL: usize = 1000;

@@ -1,0 +1,36 @@
+//! The receiver's own time: milliseconds since it began. One number, so that counters can hold it.
+
+use std::time::{Duration, Instant};
+
+/// A clock that began with the receiver. Copies show the same time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    begun: Instant,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self { begun: Instant::now() }
+    }
+
+    /// Milliseconds since it began.
+    #[inline]
+    pub(crate) fn now(self) -> u64 {
+        millis(self.begun.elapsed())
+    }
+
+    /// Seconds since a time of this clock.
+    pub(crate) fn seconds_since(self, time: u64) -> f64 {
+        seconds(self.now().saturating_sub(time))
+    }
+}
+
+/// Milliseconds as the seconds that are shown.
+pub(crate) fn seconds(millis: u64) -> f64 {
+    Duration::from_millis(millis).as_secs_f64()
+}
+
+#[inline]
+fn millis(time: Duration) -> u64 {
+    time.as_secs() * 1000 + u64::from(time.subsec_millis())
+}
