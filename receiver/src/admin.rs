@@ -9,6 +9,8 @@
 //! | `GET /connz` | who is connected ([`Connections`](crate::view::Connections)) |
 //! | `GET /dropz` | what was dropped ([`Dropped`](crate::view::Dropped)) |
 //! | `GET /metrics` | all figures, in the text format of Prometheus |
+//! | `GET /tracez` | messages that passed lately, by `id` ([`Trace`](crate::view::Trace)) |
+//! | `GET /watch` | messages as they pass, a line of JSON each, of topics that match `topic`; with `body=1` what they say |
 //! | `GET /configz` | every option's value and who set it |
 //! | `PUT /loglevel` | the body is the level: `error`, `warning`, `info`, `debug` |
 //! | `POST /reload` | as SIGHUP; what changed ([`Reloaded`](crate::view::Reloaded)), or 422 |
@@ -21,12 +23,13 @@
 mod process;
 mod desk;
 mod metrics;
+mod watch;
 mod answer;
 mod sockets;
 mod server;
 mod client;
 
-pub use self::client::{AskError, ask, places};
+pub use self::client::{AskError, ask, follow, places};
 pub(crate) use self::desk::{Desk, Order};
 pub(crate) use self::server::Admin;
 pub use self::sockets::AdminError;

@@ -74,6 +74,12 @@ pub enum Command {
     Drops,
     /// Show who consumes a topic
     Who,
+    /// Show messages as they pass, secrets masked
+    Watch,
+    /// Show what became of a message, by its id
+    Where,
+    /// Show the busiest topics, again and again
+    Top,
 }
 
 impl Cli {
@@ -176,25 +182,46 @@ impl Words {
     /// Refuses flags that the command has no use for: whoever typed them expects something else to happen.
     fn check_flags(&self) -> Result<(), clap::Error> {
         let command = self.command.unwrap_or_default();
-        let asking =
-            &[Command::Health, Command::Status, Command::Topics, Command::Connections, Command::Drops, Command::Who];
-        let answering = [&[Command::CheckConfig, Command::ConfigShow], &asking[..]].concat();
-        let uses: [(bool, &str, &[Command]); 7] = [
+        let asking = &[
+            Command::Health,
+            Command::Status,
+            Command::Topics,
+            Command::Connections,
+            Command::Drops,
+            Command::Who,
+            Command::Watch,
+            Command::Where,
+            Command::Top,
+        ];
+        // Top is for people.
+        let answering = [&[Command::CheckConfig, Command::ConfigShow], &asking[..asking.len() - 1]].concat();
+        let uses: [(bool, &str, &[Command]); 10] = [
             (self.json, "--json", &answering),
             (self.strict, "--strict", &[Command::CheckConfig]),
             (self.no_environment, "--no-environment", &[Command::CheckConfig]),
             (self.ask.ready, "--ready", &[Command::Health]),
             (self.ask.sort.is_some(), "--sort", &[Command::Topics]),
             (self.ask.admin_socket.is_some(), "--admin-socket", asking),
-            (self.ask.subject.is_some(), "a word after the command", &[Command::Topics, Command::Who]),
+            (self.ask.body, "--body", &[Command::Watch]),
+            (self.ask.limit.is_some(), "--limit", &[Command::Watch, Command::Top]),
+            (self.ask.interval.is_some(), "--interval", &[Command::Top]),
+            (
+                self.ask.subject.is_some(),
+                "a word after the command",
+                &[Command::Topics, Command::Who, Command::Watch, Command::Where],
+            ),
         ];
         if let Some((_, flag, _)) = uses.into_iter().find(|(given, _, users)| *given && !users.contains(&command)) {
             let text = format!("{flag} does not go with this command; --help tells which it goes with");
             return Err(Self::command().error(ErrorKind::ArgumentConflict, text));
         }
-        if command == Command::Who && self.ask.subject.is_none() {
-            let text = "who needs a topic, as in who compute.host1";
-            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, text));
+        let missing = match command {
+            Command::Who => "who needs a topic, as in who compute.host1",
+            Command::Where => "where needs a message's id, or its beginning, as in where 3f2a",
+            _ => return Ok(()),
+        };
+        if self.ask.subject.is_none() {
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, missing));
         }
         Ok(())
     }
@@ -235,7 +262,7 @@ Signals:
 Exit codes:
   0   stopped on request; the answer is yes
   1   could not start or go on, one line on standard error says why; check-config --strict: a warning;
-      health: no; no receiver answers
+      health: no; where: no such message; no receiver answers
   2   the command line is not understood
   78  the configuration is wrong
 
@@ -243,7 +270,8 @@ Examples:
   oslo-messaging-zmq-receiver --config-file /etc/nova/nova.conf --log-dir /var/log/oslo
   oslo-messaging-zmq-receiver check-config --config-file /etc/oslo/zmq_receiver.conf
   oslo-messaging-zmq-receiver topics --sort depth
-  oslo-messaging-zmq-receiver who compute.host1";
+  oslo-messaging-zmq-receiver who compute.host1
+  oslo-messaging-zmq-receiver watch 'compute.*' --limit 10";
 
 #[cfg(test)]
 mod tests {
@@ -327,6 +355,8 @@ mod tests {
             "drops --sort age",
             "status compute",
             "run --admin-socket /x",
+            "top --json",
+            "topics --body",
         ];
         for line in lines {
             let error = cli(line).unwrap_err();
@@ -342,6 +372,9 @@ mod tests {
         assert_eq!((who.command, who.json, who.ask), (Command::Who, true, ask));
         assert_eq!(cli("topics --sort depth").unwrap().ask.sort, Some(Sort::Depth));
         assert!(cli("health --ready").unwrap().ask.ready);
+        let ask = cli("top --interval 0.5 --limit 2").unwrap().ask;
+        assert_eq!((ask.interval, ask.limit), (Some(std::time::Duration::from_millis(500)), Some(2)));
+        assert!(cli("top --interval 0").is_err());
         assert!(cli("who").unwrap_err().to_string().contains("who needs a topic, as in who compute.host1"));
     }
 

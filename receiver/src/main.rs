@@ -15,7 +15,7 @@ use oslo_messaging_zmq_receiver::dir_lock::DirLock;
 use oslo_messaging_zmq_receiver::effective::Effective;
 use oslo_messaging_zmq_receiver::logging::Log;
 use oslo_messaging_zmq_receiver::manager::inherited_listener;
-use oslo_messaging_zmq_receiver::observe::observe;
+use oslo_messaging_zmq_receiver::observe::{ObserveError, observe};
 use oslo_messaging_zmq_receiver::runtime_dir::RuntimeDir;
 use oslo_messaging_zmq_receiver::sample::Sample;
 use oslo_messaging_zmq_receiver::service::{Reading, Service};
@@ -107,9 +107,18 @@ fn ask(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
             socket.map(|socket| places(&socket, runtime_dir.as_deref())).unwrap_or_default()
         }
     };
-    let answer = runtime()?.block_on(observe(cli, &places))?;
-    print(&answer.text)?;
-    Ok(if answer.yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let print = |text: &str| {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    };
+    match runtime()?.block_on(observe(cli, &places, print)) {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        // Whoever reads has had enough, as head has.
+        Err(ObserveError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Prints an answer for people or, with `--json`, for programs.

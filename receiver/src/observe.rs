@@ -3,28 +3,26 @@
 
 mod table;
 mod shown;
+mod passing;
+mod top;
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hyper::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::passing::{Sighting, Whereabouts};
 use self::shown::{ConnectionsShown, DropsShown, StatusShown, TopicsShown};
-use crate::admin::{AskError, ask};
+use self::top::{Look, Since};
+use crate::admin::{AskError, ask, follow};
 use crate::cli::{Ask, Cli, Command, Sort};
-use crate::view::{Connections, Dropped, Overview, Readiness, TopicView, Topics};
+use crate::pattern::matches;
+use crate::view::{Connections, Dropped, Overview, Readiness, TopicView, Topics, Trace};
 
 pub use self::shown::Who;
-
-/// What came of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// For standard output.
-    pub text: String,
-    /// Whether the answer is yes, where that is the question.
-    pub yes: bool,
-}
 
 /// A command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +34,9 @@ pub enum ObserveError {
     /// It is of another version, perhaps.
     #[error("what the receiver says is not understood: {0}; use the program of the version that runs")]
     Strange(#[from] serde_json::Error),
+    /// The answer cannot be written.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] io::Error),
     /// It has no such topic.
     #[error("this receiver has no topic {topic:?} ({topics} topics{}): it makes one on its first message", nearest.as_ref().map(|name| format!("; nearest: {name}")).unwrap_or_default())]
     NoTopic {
@@ -48,59 +49,134 @@ pub enum ObserveError {
     },
 }
 
-/// Carries out a command that asks the receiver at the first of `places` that answers.
+/// Carries out a command that asks the receiver at the first of `places` that answers. `print` takes the answer, or its
+/// parts as they come. Returns whether the answer is yes, where that is the question.
 ///
 /// Cancel-safe.
 ///
 /// # Errors
 /// [`ObserveError`].
-pub async fn observe(cli: &Cli, places: &[PathBuf]) -> Result<Answer, ObserveError> {
+pub async fn observe(
+    cli: &Cli,
+    places: &[PathBuf],
+    mut print: impl FnMut(&str) -> io::Result<()>,
+) -> Result<bool, ObserveError> {
     let Ask { subject, ready, sort, .. } = &cli.ask;
-    let text = match cli.command {
-        Command::Health => return health(places, *ready, cli.json).await,
+    let (text, yes) = match cli.command {
+        Command::Watch => return watch(cli, places, print).await,
+        Command::Top => return top(&cli.ask, places, print).await,
+        Command::Health => {
+            let readiness = readiness(places, *ready).await?;
+            let shown = |readiness: &Readiness| match readiness.ready {
+                true if *ready => "ready\n".to_owned(),
+                true => "alive\n".to_owned(),
+                false => format!("not ready: {}\n", readiness.reasons.join("; ")),
+            };
+            (told(cli.json, &readiness, shown)?, readiness.ready)
+        }
         Command::Topics => {
             let mut topics: Topics = get(places, "/topicz").await?;
             if let Some(pattern) = subject {
                 topics.topics.retain(|topic| matches(pattern, &topic.topic));
             }
             arrange(&mut topics.topics, sort.unwrap_or_default());
-            told(cli.json, &topics, |topics| TopicsShown(topics).to_string())
+            (told(cli.json, &topics, |topics| TopicsShown(topics).to_string())?, true)
         }
         Command::Connections => {
             let connections: Connections = get(places, "/connz").await?;
-            told(cli.json, &connections, |all| ConnectionsShown(all).to_string())
+            (told(cli.json, &connections, |all| ConnectionsShown(all).to_string())?, true)
         }
         Command::Drops => {
             let dropped: Dropped = get(places, "/dropz").await?;
-            told(cli.json, &dropped, |dropped| DropsShown(dropped).to_string())
+            (told(cli.json, &dropped, |dropped| DropsShown(dropped).to_string())?, true)
         }
         Command::Who => {
             let topics: Topics = get(places, "/topicz").await?;
             let connections: Connections = get(places, "/connz").await?;
             let who = who(subject.as_deref().unwrap_or_default(), topics.topics, connections)?;
-            told(cli.json, &who, ToString::to_string)
+            (told(cli.json, &who, ToString::to_string)?, true)
+        }
+        Command::Where => {
+            let id = subject.as_deref().unwrap_or_default();
+            let trace: Trace = get(places, &query("/tracez", &[("id", id)])).await?;
+            let shown = |trace: &Trace| Whereabouts { id, trace }.to_string();
+            (told(cli.json, &trace, shown)?, !trace.records.is_empty())
         }
         _ => {
             let overview: Overview = get(places, "/varz").await?;
-            told(cli.json, &overview, |overview| StatusShown(overview).to_string())
+            (told(cli.json, &overview, |overview| StatusShown(overview).to_string())?, true)
         }
-    }?;
-    Ok(Answer { text, yes: true })
+    };
+    print(&text)?;
+    Ok(yes)
 }
 
-async fn health(places: &[PathBuf], ready: bool, json: bool) -> Result<Answer, ObserveError> {
+async fn readiness(places: &[PathBuf], ready: bool) -> Result<Readiness, ObserveError> {
     let path = if ready { "/readyz" } else { "/livez" };
-    let readiness = match ask(places, Method::GET, path, "").await {
-        Ok(_) => Readiness { ready: true, reasons: Vec::new() },
+    match ask(places, Method::GET, path, "").await {
+        Ok(_) => Ok(Readiness { ready: true, reasons: Vec::new() }),
         // Not ready, and why; the body is no refusal then.
-        Err(AskError::Refused { status: 503, error }) if ready => serde_json::from_str(&error)?,
-        Err(error) => return Err(error.into()),
+        Err(AskError::Refused { status: 503, error }) if ready => Ok(serde_json::from_str(&error)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn watch(
+    cli: &Cli,
+    places: &[PathBuf],
+    mut print: impl FnMut(&str) -> io::Result<()>,
+) -> Result<bool, ObserveError> {
+    let Ask { subject, body, limit, .. } = &cli.ask;
+    let pattern = subject.as_deref().unwrap_or("*");
+    let path = query("/watch", &[("topic", pattern), ("body", if *body { "1" } else { "0" })]);
+    let mut left = limit.unwrap_or(u64::MAX);
+    let mut failed: Option<ObserveError> = None;
+    let mut show = |line: &[u8]| -> Result<bool, ObserveError> {
+        let line: serde_json::Value = serde_json::from_slice(line)?;
+        if line["watching"] == true {
+            return Ok(left > 0);
+        }
+        if cli.json {
+            print(&format!("{line}\n"))?;
+        } else {
+            print(&Sighting(&line).to_string())?;
+        }
+        left -= 1;
+        Ok(left > 0)
     };
-    let said = if ready { "ready" } else { "alive" };
-    let text = told(json, &readiness, |readiness| {
-        if readiness.ready { format!("{said}\n") } else { format!("not ready: {}\n", readiness.reasons.join("; ")) }
-    })?;
-    Ok(Answer { text, yes: readiness.ready })
+    follow(places, &path, |line| {
+        show(line).unwrap_or_else(|error| {
+            failed = Some(error);
+            false
+        })
+    })
+    .await?;
+    failed.map_or(Ok(true), Err)
+}
+
+async fn top(
+    ask: &Ask,
+    places: &[PathBuf],
+    mut print: impl FnMut(&str) -> io::Result<()>,
+) -> Result<bool, ObserveError> {
+    // Where nobody looks at a screen, looks follow one another.
+    let (clear, end) = if io::stdout().is_terminal() { ("\x1b[H\x1b[2J", "") } else { ("", "\n") };
+    let mut before = None;
+    for look in 0..ask.limit.unwrap_or(u64::MAX) {
+        if look > 0 {
+            tokio::time::sleep(ask.interval.unwrap_or(INTERVAL)).await;
+        }
+        let now = Look { overview: get(places, "/varz").await?, topics: get(places, "/topicz").await? };
+        print(&format!("{clear}{}{end}", Since { now: &now, before: before.as_ref() }))?;
+        before = Some(now);
+    }
+    Ok(true)
+}
+
+/// A path with fields behind it.
+fn query(path: &str, fields: &[(&str, &str)]) -> String {
+    let fields = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    format!("{path}?{fields}")
 }
 
 async fn get<T: DeserializeOwned>(places: &[PathBuf], path: &str) -> Result<T, ObserveError> {
@@ -136,46 +212,12 @@ fn arrange(topics: &mut [TopicView], sort: Sort) {
     }
 }
 
-/// Whether a name is one of a pattern, in which `*` stands for any text and `?` for any character.
-#[must_use]
-pub fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n, mut star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => (p, n) = (p + 1, n + 1),
-            // The last star takes one more.
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    (p, n) = (at + 1, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
-}
+/// From look to look of `top`: long enough to read.
+const INTERVAL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns() {
-        for (pattern, name) in [("*", ""), ("a*c", "abc"), ("a?c", "abc"), ("*.host1", "compute.host1"), ("a", "a")] {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [("", "a"), ("a", ""), ("a?", "a"), ("a*b", "abc"), ("*.host1", "compute.host2")] {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
-        // No pattern takes long.
-        assert!(!matches(&"*a".repeat(100), &"a".repeat(99)));
-    }
 
     #[test]
     fn topics_are_arranged_by_what_counts() {

@@ -4,17 +4,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::time::SystemTime;
 
 use oslo_rpc::topic::Kind;
 use rustix::fs::Access;
+use tokio::sync::mpsc::Receiver;
 use zmtp::{Endpoint, Intake, Stats};
 
 use crate::clock::{Clock, seconds};
+use crate::passing::Outcome;
 use crate::route::Route;
 use crate::router::Router;
 use crate::routes::{KINDS, Routes, Sums};
 use crate::senders::Senders;
-use crate::view::{Connections, ConsumerView, DropView, Dropped, SenderView, TopicKind, TopicView, Topics};
+use crate::taps::Sight;
+use crate::view::{
+    Connections, ConsumerView, DropView, Dropped, RecordView, SenderView, TopicKind, TopicView, Topics, Trace,
+};
 
 /// What a receiver is made of.
 #[derive(Debug)]
@@ -122,6 +128,45 @@ impl Observer {
         Some(Dropped { reasons, senders: senders.collect(), faults })
     }
 
+    /// The last messages that are `wanted` by the beginning of their id, or all, at most `most`, the last one first.
+    #[must_use]
+    pub fn trace(&self, wanted: Option<&str>, most: usize) -> Option<Trace> {
+        let parts = self.0.upgrade()?;
+        let (recorder, clock) = (&parts.routes.recorder, parts.clock);
+        let records = recorder.last(most, |record| wanted.is_none_or(|text| record.id.begins_with(text)));
+        let records = records.into_iter().map(|record| {
+            let (mut outcome, reason) = outcome_of(record.outcome);
+            if let Outcome::Queued { last } = record.outcome {
+                outcome = if parts.waits(&record.topic, last) { "waiting" } else { "handed-on" };
+            }
+            RecordView {
+                time: rfc3339(clock.wall(record.at)),
+                seconds_ago: clock.seconds_since(record.at),
+                peer: record.sender.peer.clone(),
+                topic: record.topic.to_string(),
+                style: record.style.map(|style| style.as_str().to_owned()),
+                id: (!record.id.is_empty()).then(|| record.id.to_string()),
+                messages: record.messages,
+                octets: record.octets,
+                outcome: outcome.to_owned(),
+                reason: reason.map(str::to_owned),
+            }
+        });
+        let (kept, since) = recorder.extent();
+        Some(Trace {
+            records: records.collect(),
+            kept,
+            since_seconds: since.map(|since| clock.seconds_since(since)),
+            without_id: recorder.unrecorded(),
+        })
+    }
+
+    /// Messages of topics that match a pattern, as they pass; `None`: too many watch already.
+    pub(crate) fn watch(&self, pattern: &str) -> Option<(Receiver<Sight>, Clock)> {
+        let parts = self.0.upgrade()?;
+        Some((parts.routes.taps.open(pattern)?, parts.clock))
+    }
+
     /// What is in the way of serving, of what can go wrong while a receiver runs.
     #[must_use]
     pub fn obstacles(&self) -> Vec<String> {
@@ -167,6 +212,16 @@ impl Parts {
         }
     }
 
+    /// Whether the message of a queue that was its `last` one then is in it still. Messages leave in order, but for those of
+    /// several consumers, of whom one may be slower.
+    fn waits(&self, topic: &str, last: u64) -> bool {
+        let Some(route) = self.routes.by_key(topic) else { return false };
+        let stats = route.stats();
+        // A topic that was given up and made again counts anew.
+        (stats.tally.accepted.saturating_sub(stats.queued as u64)..stats.tally.accepted)
+            .contains(&last.saturating_sub(1))
+    }
+
     fn topic(&self, route: &Route) -> TopicView {
         let stats = route.stats();
         let absent = route.consumers().absent_since();
@@ -200,6 +255,20 @@ fn shown(kind: Kind) -> TopicKind {
         Kind::Fanout => TopicKind::Fanout,
         Kind::Reply => TopicKind::Reply,
     }
+}
+
+/// An outcome in a word, and the reason if it was dropped.
+pub(crate) fn outcome_of(outcome: Outcome) -> (&'static str, Option<&'static str>) {
+    match outcome {
+        Outcome::Queued { .. } => ("queued", None),
+        Outcome::Published => ("published", None),
+        Outcome::Dropped(reason) => ("dropped", Some(reason)),
+    }
+}
+
+/// A time of the system's clock, to the millisecond.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map_or_else(|_| String::new(), |time| format!("{time:.3}"))
 }
 
 /// Counters with names of their own, as in JSON.

@@ -55,6 +55,7 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
         ("max_frames", limits.max_frames != new.max_frames),
         ("memory_limit", limits.memory_limit != new.memory_limit),
         ("handshake_timeout", running.handshake_timeout != wanted.handshake_timeout),
+        ("flight_records", running.flight_records != wanted.flight_records),
         ("admin_socket, admin_listen or metrics_max_topics", running.admin != wanted.admin),
     ]
     .into_iter()

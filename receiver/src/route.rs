@@ -16,11 +16,12 @@ use oslo_rpc::socket::SocketDirError;
 use oslo_rpc::topic::{Kind, Topic};
 use thiserror::Error;
 use tokio::time::timeout;
-use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Pub, Push, Run, SendError, Stats};
+use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Pub, Push, Run, SendError, Stats, Tally};
 
 use crate::ages::Ages;
 use crate::clock::Clock;
 use crate::consumers::{Consumers, Counted};
+use crate::passing::Outcome;
 use crate::settings::Settings;
 
 /// What all routes have in common.
@@ -64,7 +65,7 @@ impl Rules {
 /// A bound socket and what goes out of it.
 #[derive(Debug)]
 pub(crate) struct Route {
-    key: String,
+    key: Arc<str>,
     kind: Kind,
     outlet: Outlet,
     budget: Budget,
@@ -122,7 +123,7 @@ impl Route {
             }
         };
         Ok(Self {
-            key: topic.key().to_owned(),
+            key: topic.key().into(),
             kind: topic.kind(),
             outlet,
             budget,
@@ -136,6 +137,11 @@ impl Route {
     /// [`Topic::key`] of the topics that go here.
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_key(&self) -> Arc<str> {
+        self.key.clone()
     }
 
     /// How its messages are handed on.
@@ -189,6 +195,17 @@ impl Route {
 
     fn lock_lags(&self) -> MutexGuard<'_, Option<Instant>> {
         self.lags_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of messages that were all taken, when `before` was the tally before them.
+    pub(crate) fn outcome_since(&self, before: &Tally) -> Outcome {
+        let now = self.stats().tally;
+        match self.kind {
+            Kind::Queue => Outcome::Queued { last: now.accepted },
+            _ if now.unmatched > before.unmatched => Outcome::Dropped("no-subscriber"),
+            _ if now.over_mark > before.over_mark => Outcome::Dropped("consumer-full"),
+            _ => Outcome::Published,
+        }
     }
 
     /// So many messages found no room.

@@ -13,8 +13,10 @@ use zmtp::{Budget, CloseReport, Run, Stats};
 
 use crate::clock::Clock;
 use crate::drops::Drops;
+use crate::recorder::Recorder;
 use crate::route::{Route, RouteError, Rules};
 use crate::settings::Settings;
+use crate::taps::Taps;
 
 /// The routes of a receiver, shared by all connections.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct Routes {
     /// Counters of topics that are no more, by kind.
     given_up: Mutex<[Sums; KINDS.len()]>,
     pub(crate) drops: Drops,
+    pub(crate) recorder: Recorder,
+    pub(crate) taps: Taps,
 }
 
 /// Counters of several topics together, in messages.
@@ -107,6 +111,8 @@ impl Routes {
             opening: Mutex::default(),
             given_up: Mutex::default(),
             drops: Drops::default(),
+            recorder: Recorder::new(settings.flight_records),
+            taps: Taps::default(),
         }
     }
 
@@ -173,8 +179,8 @@ impl Routes {
         any
     }
 
-    /// Counts and logs messages that found no room, with the limit that they met.
-    pub(crate) fn note_full(&self, route: &Route, rest: &Run, peer: &str) {
+    /// Counts and logs messages that found no room, with the limit that they met, which is the reason.
+    pub(crate) fn note_full(&self, route: &Route, rest: &Run, peer: &str) -> &'static str {
         route.note_refused(rest.messages());
         let octets = rest.first_octets();
         let reason = if self.memory.left() < octets {
@@ -188,6 +194,7 @@ impl Routes {
             let Stats { queued, peers, .. } = route.stats();
             format!("topic {}: queue is full, {queued} messages for {peers} consumers", route.key())
         });
+        reason
     }
 
     /// Counters of each topic by key, in order of keys.
@@ -202,6 +209,11 @@ impl Routes {
         let mut all: Vec<_> = self.read().values().cloned().collect();
         all.sort_unstable_by(|a, b| a.key().cmp(b.key()));
         all
+    }
+
+    /// The route of a key, if there is one.
+    pub(crate) fn by_key(&self, key: &str) -> Option<Arc<Route>> {
+        self.read().get(key).cloned()
     }
 
     /// Counters by kind, of all topics there ever were.

@@ -100,6 +100,11 @@ impl Entry {
         &self.sender.peer
     }
 
+    /// The sender.
+    pub(crate) fn sender(&self) -> &Arc<Sender> {
+        &self.sender
+    }
+
     /// The receiver's clock.
     pub(crate) fn clock(&self) -> Clock {
         self.senders.clock

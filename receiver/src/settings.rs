@@ -48,6 +48,8 @@ pub struct Settings {
     pub lame_duck_time: Duration,
     /// How long a peer may take from connecting to the end of its handshake; never zero.
     pub handshake_timeout: Duration,
+    /// How many of the last messages are remembered.
+    pub flight_records: usize,
     /// Where the admin endpoint is.
     pub admin: AdminSettings,
     /// What is logged, and where.
@@ -146,6 +148,8 @@ impl Settings {
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
             lame_duck_time: reader.require(&options::LAME_DUCK_TIME)?.value.0,
             handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
+            // Each is some hundred octets.
+            flight_records: usize::try_from(reader.require(&options::FLIGHT_RECORDS)?.value).unwrap_or(0).min(1 << 20),
             admin: admin::admin(reader)?,
             log: log(reader, &host)?,
             host,
@@ -277,6 +281,7 @@ mod tests {
             drain_timeout: Duration::from_secs(10),
             lame_duck_time: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
+            flight_records: 8192,
             admin: AdminSettings {
                 socket: Some(AdminSocket { path: "/run/oslo-zmq/admin.sock".into(), is_explicit: false }),
                 listen: None,

@@ -218,6 +218,45 @@ pub struct DropView {
     pub text: String,
 }
 
+/// `GET /tracez`: messages that passed lately.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Those that were asked for, the last one first.
+    pub records: Vec<RecordView>,
+    /// How many records there are.
+    pub kept: usize,
+    /// Since the first of them.
+    pub since_seconds: Option<f64>,
+    /// Messages since the start that came in bulk, of which there is no id.
+    pub without_id: u64,
+}
+
+/// One message, or neighbours of one topic that came in bulk.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecordView {
+    /// When it came, as in RFC 3339.
+    pub time: String,
+    /// Since then.
+    pub seconds_ago: f64,
+    /// Who sent it.
+    pub peer: String,
+    /// The topic; empty if it has none.
+    pub topic: String,
+    /// The style of its envelope, if it is one.
+    pub style: Option<String>,
+    /// Its id, if it has one; of several, that of the first.
+    pub id: Option<String>,
+    /// How many they are.
+    pub messages: usize,
+    /// Octets of all, as on the wire.
+    pub octets: usize,
+    /// What became of it: `waiting`, `handed-on` to a consumer's connection, `published` to those who subscribed, or
+    /// `dropped`.
+    pub outcome: String,
+    /// Why it was dropped.
+    pub reason: Option<String>,
+}
+
 /// `GET /readyz`: whether to send it work.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {

@@ -1,7 +1,7 @@
 //! From a request to its answer.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Body;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -10,7 +10,11 @@ use tracing::{Level, info};
 
 use super::desk::Desk;
 use super::metrics::metrics;
+use super::watch::Lines;
 use crate::view::Refusal;
+
+/// An answer: at once, or line by line.
+pub(super) type Answer = Response<Either<Full<Bytes>, Lines>>;
 
 /// Whom a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub(super) enum Caller {
 }
 
 /// Answers a request. Cancel-safe, but that an order that was given is carried out.
-pub(super) async fn answer<B>(desk: &Desk, caller: Caller, request: Request<B>) -> Response<Full<Bytes>>
+pub(super) async fn answer<B>(desk: &Desk, caller: Caller, request: Request<B>) -> Answer
 where
     B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
@@ -57,6 +61,21 @@ where
             Some(text) => response(StatusCode::OK, METRICS, text),
             None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the receiver has stopped"),
         },
+        "/tracez" => {
+            let most = query(&request, "limit").and_then(|most| most.parse().ok()).unwrap_or(RECORDS);
+            found(desk.observer.trace(query(&request, "id").as_deref(), most))
+        }
+        // It shows more than it counts, so it is not for anybody.
+        "/watch" if caller == Caller::Anybody => refusal(StatusCode::FORBIDDEN, "use its Unix socket to watch"),
+        "/watch" => match desk.observer.watch(query(&request, "topic").as_deref().unwrap_or("*")) {
+            Some((sights, clock)) => {
+                let bodies = query(&request, "body").is_some_and(|body| body == "1");
+                let mut answer = response(StatusCode::OK, "application/x-ndjson", "");
+                *answer.body_mut() = Either::Right(Lines::new(sights, clock, bodies));
+                answer
+            }
+            None => refusal(StatusCode::SERVICE_UNAVAILABLE, "as many watch already as may at a time"),
+        },
         "/configz" => json(StatusCode::OK, &desk.effective()),
         "/loglevel" => set_level(desk, request).await,
         "/reload" => match desk.reload().await {
@@ -68,7 +87,7 @@ where
     }
 }
 
-async fn set_level<B>(desk: &Desk, request: Request<B>) -> Response<Full<Bytes>>
+async fn set_level<B>(desk: &Desk, request: Request<B>) -> Answer
 where
     B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
@@ -89,15 +108,21 @@ where
     json(StatusCode::OK, &serde_json::json!({ "level": name }))
 }
 
+/// The first value of a field of the query.
+fn query<B>(request: &Request<B>, name: &str) -> Option<String> {
+    let query = request.uri().query()?.as_bytes();
+    form_urlencoded::parse(query).find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+}
+
 /// What of a receiver that may be no more.
-fn found(view: Option<impl Serialize>) -> Response<Full<Bytes>> {
+fn found(view: Option<impl Serialize>) -> Answer {
     match view {
         Some(view) => json(StatusCode::OK, &view),
         None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the receiver has stopped"),
     }
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     match serde_json::to_vec(value) {
         Ok(mut octets) => {
             octets.push(b'\n');
@@ -107,19 +132,19 @@ fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
     }
 }
 
-fn text(body: &'static str) -> Response<Full<Bytes>> {
+fn text(body: &'static str) -> Answer {
     response(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
 /// An answer that is not what was asked for. Its text must be fit for JSON whatever the caller sent, so it is short.
-pub(super) fn refusal(status: StatusCode, error: impl Into<String>) -> Response<Full<Bytes>> {
+pub(super) fn refusal(status: StatusCode, error: impl Into<String>) -> Answer {
     let error: String = error.into().chars().take(MAX_REFUSAL).collect();
     let body = serde_json::to_string(&Refusal { error }).unwrap_or_default();
     response(status, "application/json", body + "\n")
 }
 
-fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut response = Response::new(Either::Left(Full::new(body.into())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -146,6 +171,8 @@ pub(super) const RESOURCES: &[(&str, &[&str], &str)] = &[
     ("/connz", GET, "who is connected"),
     ("/dropz", GET, "what was dropped"),
     ("/metrics", GET, "all figures, for Prometheus"),
+    ("/tracez", GET, "messages that passed lately; id=, limit="),
+    ("/watch", GET, "messages as they pass; topic=, body=1"),
     ("/configz", GET, "every option's value"),
     ("/loglevel", &["PUT"], "set the log's level"),
     ("/reload", &["POST"], "read the configuration anew"),
@@ -156,6 +183,9 @@ pub(super) const RESOURCES: &[(&str, &[&str], &str)] = &[
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const GET: &[&str] = &["GET", "HEAD"];
+
+/// Records that are shown unless more are asked for.
+const RECORDS: usize = 100;
 
 /// Octets of a body; the longest that means something is a word.
 const MAX_BODY: usize = 4096;

@@ -78,9 +78,51 @@ pub async fn ask(places: &[PathBuf], method: Method, path: &str, body: &str) -> 
     if matches!(status, StatusCode::OK | StatusCode::ACCEPTED) {
         return Ok(body);
     }
-    let refusal: Result<Refusal, _> = serde_json::from_slice(&body);
-    let error = refusal.map_or_else(|_| String::from_utf8_lossy(&body).trim().to_owned(), |refusal| refusal.error);
-    Err(AskError::Refused { status: status.as_u16(), error })
+    Err(refused(status, &body))
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> AskError {
+    let refusal: Result<Refusal, _> = serde_json::from_slice(body);
+    let error = refusal.map_or_else(|_| String::from_utf8_lossy(body).trim().to_owned(), |refusal| refusal.error);
+    AskError::Refused { status: status.as_u16(), error }
+}
+
+/// Asks as [`ask`] does, and hands on the answer line by line, until `line` has had enough or the receiver ends.
+///
+/// Cancel-safe.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn follow(places: &[PathBuf], path: &str, mut line: impl FnMut(&[u8]) -> bool) -> Result<(), AskError> {
+    let (at, stream) = connect(places).await?;
+    let strange = |reason: String| AskError::Strange { path: at.clone(), reason };
+    let told = |error: hyper::Error| strange(error.to_string());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
+    let request = Request::builder().uri(path).header(HOST, "localhost");
+    let request = request.body(Full::<Bytes>::default()).map_err(|error| strange(error.to_string()))?;
+    let following = async {
+        let (head, mut body) = sender.send_request(request).await.map_err(told)?.into_parts();
+        if head.status != StatusCode::OK {
+            let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| strange(error.to_string()))?;
+            return Err(refused(head.status, &body.to_bytes()));
+        }
+        let mut rest = Vec::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            rest.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
+            while let Some(end) = rest.iter().position(|octet| *octet == b'\n') {
+                if !line(&rest[..end]) {
+                    return Ok(());
+                }
+                rest.drain(..=end);
+            }
+        }
+        Ok(())
+    };
+    tokio::pin!(following, connection);
+    tokio::select! {
+        outcome = &mut following => outcome,
+        _ = &mut connection => following.await,
+    }
 }
 
 async fn connect(places: &[PathBuf]) -> Result<(PathBuf, UnixStream), AskError> {

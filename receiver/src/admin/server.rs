@@ -7,8 +7,10 @@ use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -87,15 +89,25 @@ async fn serve(mut listener: Box<dyn Listener>, caller: Caller, desk: Arc<Desk>)
 }
 
 async fn converse(link: Link, caller: Caller, desk: &Desk) {
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(desk, caller, request).await) });
+    // Whoever watches may stay; the places of taps are few as it is.
+    let watching = &AtomicBool::new(false);
+    let service = service_fn(|request| async move {
+        let answer = answer(desk, caller, request).await;
+        watching.store(matches!(answer.body(), Either::Right(_)), Ordering::Relaxed);
+        Ok::<_, Infallible>(answer)
+    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(BUFFER);
     let mut connection = pin!(http.serve_connection(TokioIo::new(link.stream), service));
-    match timeout(CONNECTION_TIME, connection.as_mut()).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => return debug!(peer = link.peer, "admin endpoint: {error}"),
-        Err(_) => connection.as_mut().graceful_shutdown(),
+    loop {
+        match timeout(CONNECTION_TIME, connection.as_mut()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => return debug!(peer = link.peer, "admin endpoint: {error}"),
+            Err(_) if watching.load(Ordering::Relaxed) => {}
+            Err(_) => break,
+        }
     }
+    connection.as_mut().graceful_shutdown();
     // What is being answered may be finished.
     let _ = timeout(HEADER_TIME, connection).await;
 }

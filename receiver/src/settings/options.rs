@@ -117,6 +117,11 @@ pub(super) const METRICS_MAX_TOPICS: Opt<Count> =
         .in_group(OURS)
         .or("1000");
 
+pub(super) const FLIGHT_RECORDS: Opt<i64> =
+    Opt::new("flight_records", "How many of the last messages are remembered, without their bodies; 0: none.")
+        .in_group(OURS)
+        .or("8192");
+
 /// All of them, in the order in which an operator would want to read them.
 pub const DECLARED: &[Declaration] = &[
     *BIND_ADDRESS.declaration(),
@@ -148,6 +153,7 @@ pub const DECLARED: &[Declaration] = &[
     *ADMIN_LISTEN.declaration(),
     *ADMIN_ALLOW_REMOTE.declaration(),
     *METRICS_MAX_TOPICS.declaration(),
+    *FLIGHT_RECORDS.declaration(),
 ];
 
 /// The group of our own options.
