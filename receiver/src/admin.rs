@@ -2,6 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
+//! | `GET /` | a page for people |
 //! | `GET /livez` | 200 while the loop that forwards messages turns |
 //! | `GET /readyz` | 200, or 503 with reasons ([`Readiness`](crate::view::Readiness)) |
 //! | `GET /varz` | the receiver as a whole ([`Overview`](crate::view::Overview)) |
@@ -24,6 +25,7 @@ mod process;
 mod desk;
 mod metrics;
 mod watch;
+mod page;
 mod answer;
 mod sockets;
 mod server;

@@ -16,6 +16,7 @@ pub mod runtime_dir;
 pub mod dir_lock;
 pub mod descriptors;
 pub mod view;
+mod figure;
 mod pattern;
 mod clock;
 mod drops;

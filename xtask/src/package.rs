@@ -111,6 +111,7 @@ const NEEDS: &[Need] = &[
     Need { what: "a client of etcd", package: "etcd-client", proof: &["etcdctl", "version"] },
     Need { what: "curl", package: "curl", proof: &["curl", "--version"] },
     Need { what: "promtool", package: "prometheus", proof: &["promtool", "--version"] },
+    Need { what: "Chromium", package: "chromium", proof: &["chromium", "--version"] },
     Need { what: "valgrind", package: "valgrind", proof: &["valgrind", "--version"] },
     Need { what: "Python 3 with venv", package: "python3-venv", proof: &["python3", "-c", "import ensurepip, venv"] },
     Need { what: "the headers of Python 3", package: "python3-dev", proof: &["python3", "-c", PYTHON_HEADERS] },

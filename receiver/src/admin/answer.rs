@@ -3,13 +3,16 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Body;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tracing::{Level, info};
 
 use super::desk::Desk;
 use super::metrics::metrics;
+use super::page::{POLICY, SCRIPT, STYLE, page};
 use super::watch::Lines;
 use crate::view::Refusal;
 
@@ -34,8 +37,8 @@ where
         return refusal(StatusCode::FORBIDDEN, "call this endpoint by its IP address or as localhost");
     }
     let path = request.uri().path();
-    let Some((_, methods, _)) = RESOURCES.iter().find(|(known, ..)| *known == path) else {
-        let known: Vec<_> = RESOURCES.iter().map(|(path, ..)| *path).collect();
+    let Some((_, methods)) = RESOURCES.iter().find(|(known, _)| *known == path) else {
+        let known: Vec<_> = RESOURCES.iter().map(|(path, _)| *path).collect();
         return refusal(StatusCode::NOT_FOUND, format!("there is no {path}; there are {}", known.join(" ")));
     };
     if !methods.contains(&request.method().as_str()) {
@@ -47,7 +50,14 @@ where
         return refusal(StatusCode::FORBIDDEN, "over TCP this endpoint is for reading; use its Unix socket");
     }
     match path {
-        "/livez" => text("ok\n"),
+        "/" => status_page(desk).map_or_else(stopped, |page| {
+            let mut answer = response(StatusCode::OK, "text/html; charset=utf-8", page);
+            answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+            answer
+        }),
+        "/page.js" => response(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
+        "/page.css" => response(StatusCode::OK, "text/css; charset=utf-8", STYLE),
+        "/livez" => response(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"),
         "/readyz" => {
             let readiness = desk.readiness();
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -57,10 +67,7 @@ where
         "/topicz" => found(desk.observer.topics()),
         "/connz" => found(desk.observer.connections()),
         "/dropz" => found(desk.observer.drops()),
-        "/metrics" => match metrics(desk) {
-            Some(text) => response(StatusCode::OK, METRICS, text),
-            None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the receiver has stopped"),
-        },
+        "/metrics" => metrics(desk).map_or_else(stopped, |text| response(StatusCode::OK, METRICS, text)),
         "/tracez" => {
             let most = query(&request, "limit").and_then(|most| most.parse().ok()).unwrap_or(RECORDS);
             found(desk.observer.trace(query(&request, "id").as_deref(), most))
@@ -114,12 +121,18 @@ fn query<B>(request: &Request<B>, name: &str) -> Option<String> {
     form_urlencoded::parse(query).find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }
 
+fn status_page(desk: &Desk) -> Option<String> {
+    let observer = &desk.observer;
+    Some(page(&desk.overview()?, &observer.topics()?, &observer.connections()?, &observer.drops()?))
+}
+
 /// What of a receiver that may be no more.
 fn found(view: Option<impl Serialize>) -> Answer {
-    match view {
-        Some(view) => json(StatusCode::OK, &view),
-        None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the receiver has stopped"),
-    }
+    view.map_or_else(stopped, |view| json(StatusCode::OK, &view))
+}
+
+fn stopped() -> Answer {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "the receiver has stopped")
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Answer {
@@ -130,10 +143,6 @@ fn json(status: StatusCode, value: &impl Serialize) -> Answer {
         }
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
-}
-
-fn text(body: &'static str) -> Answer {
-    response(StatusCode::OK, "text/plain; charset=utf-8", body)
 }
 
 /// An answer that is not what was asked for. Its text must be fit for JSON whatever the caller sent, so it is short.
@@ -148,6 +157,7 @@ fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> A
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -162,21 +172,24 @@ fn names_an_address<B>(request: &Request<B>) -> bool {
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// What there is: path, methods, and what it is for.
-pub(super) const RESOURCES: &[(&str, &[&str], &str)] = &[
-    ("/livez", GET, "whether it is alive"),
-    ("/readyz", GET, "whether it is ready for work"),
-    ("/varz", GET, "the receiver as a whole"),
-    ("/topicz", GET, "topics"),
-    ("/connz", GET, "who is connected"),
-    ("/dropz", GET, "what was dropped"),
-    ("/metrics", GET, "all figures, for Prometheus"),
-    ("/tracez", GET, "messages that passed lately; id=, limit="),
-    ("/watch", GET, "messages as they pass; topic=, body=1"),
-    ("/configz", GET, "every option's value"),
-    ("/loglevel", &["PUT"], "set the log's level"),
-    ("/reload", &["POST"], "read the configuration anew"),
-    ("/drain", &["POST"], "hand on what is queued, and end"),
+/// What there is: paths and their methods.
+const RESOURCES: &[(&str, &[&str])] = &[
+    ("/", GET),
+    ("/page.js", GET),
+    ("/page.css", GET),
+    ("/livez", GET),
+    ("/readyz", GET),
+    ("/varz", GET),
+    ("/topicz", GET),
+    ("/connz", GET),
+    ("/dropz", GET),
+    ("/metrics", GET),
+    ("/tracez", GET),
+    ("/watch", GET),
+    ("/configz", GET),
+    ("/loglevel", &["PUT"]),
+    ("/reload", &["POST"]),
+    ("/drain", &["POST"]),
 ];
 
 /// The text format of Prometheus.

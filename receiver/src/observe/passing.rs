@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::table::{duration, octets};
+use crate::figure::{duration, octets};
 use crate::view::{RecordView, Trace};
 
 /// A line of `watch`, as the endpoint gives it.

@@ -6,7 +6,8 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Table, duration, duration_or_none, octets};
+use super::table::Table;
+use crate::figure::{duration, duration_or_none, octets};
 use crate::view::{Connections, ConsumerView, Dropped, Overview, TopicView, Topics};
 
 /// `status`

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::table::{Table, duration_or_none, octets};
+use super::table::Table;
+use crate::figure::{duration_or_none, octets};
 use crate::view::{Overview, TopicView, Topics};
 
 /// One look at a receiver.
