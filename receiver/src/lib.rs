@@ -28,6 +28,7 @@ mod recorder;
 mod taps;
 mod route;
 mod routes;
+mod backends;
 mod recent;
 mod router;
 mod inherited;

@@ -215,7 +215,7 @@ impl Parts {
     /// Whether the message of a queue that was its `last` one then is in it still. Messages leave in order, but for those of
     /// several consumers, of whom one may be slower.
     fn waits(&self, topic: &str, last: u64) -> bool {
-        let Some(route) = self.routes.by_key(topic) else { return false };
+        let Some(route) = self.routes.with_key(topic) else { return false };
         let stats = route.stats();
         // A topic that was given up and made again counts anew.
         (stats.tally.accepted.saturating_sub(stats.queued as u64)..stats.tally.accepted)

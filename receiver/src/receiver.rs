@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent};
 
+use crate::backends::Backends;
 use crate::clock::Clock;
 use crate::drops::host_of;
 use crate::inherited::Inherited;
@@ -26,6 +28,8 @@ use crate::settings::Settings;
 pub struct Receiver {
     parts: Arc<Parts>,
     drain_timeout: Duration,
+    /// Ends with the receiver.
+    handing_over: JoinSet<()>,
 }
 
 /// The receiver cannot begin.
@@ -81,9 +85,10 @@ impl Receiver {
             Some(listener) => options.transport("tcp", Arc::new(Inherited::new(listener))),
             None => options,
         };
+        let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
         let make: MakeRouter = {
-            let (routes, senders) = (routes.clone(), senders.clone());
-            Box::new(move |peer| Router::new(routes.clone(), senders.enter(peer)))
+            let (routes, backends, senders) = (routes.clone(), backends.clone(), senders.clone());
+            Box::new(move |peer| Router::new(routes.clone(), backends.clone(), senders.enter(peer)))
         };
         let intake = Intake::new(options, make);
         tokio::spawn(log_connections(intake.monitor()));
@@ -92,8 +97,10 @@ impl Receiver {
             warn!("no socket for replies yet, it is tried again at the first one: {error}");
         }
         info!("listening on {endpoint}, sockets in {}", dir.display());
+        let mut handing_over = JoinSet::new();
+        handing_over.spawn(async move { backends.hand_over_forever().await });
         let parts = Arc::new(Parts { intake, routes, senders, endpoint, dir: dir.to_owned(), clock });
-        Ok(Self { parts, drain_timeout: settings.drain_timeout })
+        Ok(Self { parts, drain_timeout: settings.drain_timeout, handing_over })
     }
 
     /// Where it listens, with the port that the system chose if it was to.
@@ -127,11 +134,12 @@ impl Receiver {
     /// sockets.
     ///
     /// Not cancel-safe: dropping the future drops what is queued.
-    pub async fn stop(self) -> Stopped {
+    pub async fn stop(mut self) -> Stopped {
         let begun = Instant::now();
         let written_before = self.totals().written;
         // What has arrived is still read and routed.
         self.parts.intake.close(LAST_READS.min(self.drain_timeout)).await;
+        self.handing_over.shutdown().await;
         let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
         let report = self.parts.routes.close(linger).await;

@@ -12,6 +12,7 @@ use oslo_rpc::Topic;
 use oslo_rpc::envelope::Style;
 use zmtp::{Inbox, Run, SendError};
 
+use crate::backends::{Backends, Way};
 use crate::passing::{Copy, Fate, Id, Outcome};
 use crate::recent::RecentRoutes;
 use crate::recorder::Record;
@@ -26,6 +27,7 @@ use crate::taps::Sight;
 /// slowly, holds up no other.
 pub(crate) struct Router {
     routes: Arc<Routes>,
+    backends: Arc<Backends>,
     sender: Entry,
     recent: RecentRoutes,
     notes: Notes,
@@ -54,8 +56,8 @@ impl Notes {
 }
 
 impl Router {
-    pub(crate) fn new(routes: Arc<Routes>, sender: Entry) -> Self {
-        Self { routes, sender, recent: RecentRoutes::default(), notes: Notes::default(), pause: None }
+    pub(crate) fn new(routes: Arc<Routes>, backends: Arc<Backends>, sender: Entry) -> Self {
+        Self { routes, backends, sender, recent: RecentRoutes::default(), notes: Notes::default(), pause: None }
     }
 
     /// Hands on messages of one topic that came at `now`.
@@ -165,7 +167,11 @@ impl Router {
                 }
             }
         };
-        self.recent.insert(frame, route.clone());
+        match self.backends.way(&topic, &route) {
+            Way::Own => self.recent.insert(frame, route.clone()),
+            Way::Wait => {}
+            Way::Machine(machine) => return Ok(machine),
+        }
         Ok(route)
     }
 

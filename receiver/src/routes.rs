@@ -124,7 +124,12 @@ impl Routes {
 
     /// The route of a topic, if there is one.
     pub(crate) fn find(&self, topic: &Topic<'_>) -> Option<Arc<Route>> {
-        self.read().get(topic.key()).cloned()
+        self.with_key(topic.key())
+    }
+
+    /// The route of the topics of a key, if there is one.
+    pub(crate) fn with_key(&self, key: &str) -> Option<Arc<Route>> {
+        self.read().get(key).cloned()
     }
 
     /// The route of a topic, made if it is the first of its key.
@@ -211,9 +216,9 @@ impl Routes {
         all
     }
 
-    /// The route of a key, if there is one.
-    pub(crate) fn by_key(&self, key: &str) -> Option<Arc<Route>> {
-        self.read().get(key).cloned()
+    /// The receiver's clock.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Counters by kind, of all topics there ever were.
