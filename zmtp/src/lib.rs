@@ -75,8 +75,8 @@ pub use proto::{KeyPair, NoRandomness, NotAKey, PublicKey, SecretKey};
 pub use session::{Disconnect, Traffic};
 #[cfg(feature = "tokio")]
 pub use socket::{
-    Applicant, Authenticator, BindError, CloseReport, ConnectError, GiveUp, Inbox, Intake, Metric, Monitor, Options,
-    Pub, Pull, Push, Security, SendError, SocketEvent, Stats, Sub, Verdict,
+    Applicant, Authenticator, BindError, CloseReport, ConnectError, GiveUp, Inbox, Intake, Metric, Monitor,
+    NotAProperty, Options, Pub, Pull, Push, Security, SendError, SocketEvent, Stats, Sub, Verdict,
 };
 #[cfg(feature = "tokio")]
 pub use transport::{Endpoint, EndpointError};
