@@ -31,7 +31,6 @@ mod routes;
 mod backends;
 mod recent;
 mod router;
-mod inherited;
 mod observer;
 mod receiver;
 pub mod check;
