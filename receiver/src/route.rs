@@ -337,16 +337,19 @@ mod tests {
                 route.push(Message::from(vec![0; 500_000]).into(), 0).unwrap();
             }
             assert!(route.is_behind());
-            let reading = tokio::spawn(async move {
-                while reads {
-                    pull.recv().await;
+            let reading = async {
+                loop {
+                    if reads {
+                        pull.recv().await;
+                    }
                     sleep(Duration::from_millis(10)).await;
                 }
-                pull
-            });
-            route.catch_up().await;
+            };
+            tokio::select! {
+                () = route.catch_up() => {}
+                () = reading => {}
+            }
             assert_eq!((route.lags(), route.budget.used() <= CAUGHT_UP), (!reads, reads));
-            reading.abort();
         }
     }
 }
