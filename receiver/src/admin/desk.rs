@@ -122,7 +122,7 @@ impl Desk {
             endpoint,
             ipc_dir: dir.display().to_string(),
             uptime_seconds: self.begun.elapsed().as_secs_f64(),
-            log_level: self.log.level().to_string(),
+            log_level: self.log.levels().to_string(),
             topics: totals.topics.len(),
             connections: totals.connections,
             connections_total: totals.connections_total,
