@@ -41,7 +41,7 @@ fn it_is_live_in_a_browser_and_readable_on_a_phone() -> anyhow::Result<()> {
         "&lt;img src=x onerror=",
         "nobody consumes them",
     ] {
-        ensure!(dom.contains(&text), "{text} in:\n{dom}");
+        ensure!(dom.contains(text), "{text} in:\n{dom}");
     }
     ensure!(!dom.contains("<img"), "{dom}");
 
