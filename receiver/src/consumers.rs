@@ -78,16 +78,19 @@ pub(crate) struct Counted(pub(crate) Arc<Consumers>);
 impl Transport for Counted {
     fn bind<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
-            let listener = Ipc.bind(address).await?;
+            let listener = IPC.bind(address).await?;
             let counting: Box<dyn Listener> = Box::new(Counting { listener, consumers: self.0.clone() });
             Ok(counting)
         })
     }
 
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Link>> {
-        Ipc.connect(address)
+        IPC.connect(address)
     }
 }
+
+/// What it counts for.
+static IPC: Ipc = Ipc::new();
 
 struct Counting {
     listener: Box<dyn Listener>,

@@ -163,17 +163,17 @@ async fn log_connections(mut monitor: Monitor) {
     let log = OncePer::<(String, &'static str)>::default();
     while let Some(event) = monitor.recv().await {
         let (peer, cause, what) = match event {
-            SocketEvent::Ready { peer, info } => {
+            SocketEvent::Ready { peer, info, .. } => {
                 debug!(%peer, version = ?info.version, "peer connected");
                 continue;
             }
-            SocketEvent::AcceptFailed { error, pause } => {
+            SocketEvent::AcceptFailed { error, pause, .. } => {
                 if let Some(suppressed) = log.permit((String::new(), "accept"), Instant::now()) {
                     warn!(suppressed, "cannot accept connections, trying again in {pause:?}: {error}");
                 }
                 continue;
             }
-            SocketEvent::Full { connections } => {
+            SocketEvent::Full { connections, .. } => {
                 if let Some(suppressed) = log.permit((String::new(), "connection-limit"), Instant::now()) {
                     warn!(suppressed, "{connections} connections: others wait until one ends (max_connections)");
                 }
@@ -183,8 +183,8 @@ async fn log_connections(mut monitor: Monitor) {
                 debug!(n, "more happened than could be logged");
                 continue;
             }
-            SocketEvent::HandshakeFailed { peer, cause } => (peer, cause, "refused a connection"),
-            SocketEvent::Disconnected { peer, cause } => (peer, cause, "ended a connection"),
+            SocketEvent::HandshakeFailed { peer, cause, .. } => (peer, cause, "refused a connection"),
+            SocketEvent::Disconnected { peer, cause, .. } => (peer, cause, "ended a connection"),
             _ => continue,
         };
         if !matches!(cause, Disconnect::Protocol(_) | Disconnect::OverBudget) {

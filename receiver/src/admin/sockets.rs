@@ -57,7 +57,7 @@ async fn at(path: &Path) -> io::Result<Box<dyn Listener>> {
         // Only the last part: a missing /run is not ours to make.
         DirBuilder::new().mode(DIRECTORY_MODE).create(directory)?;
     }
-    let listener = Ipc.bind(name).await?;
+    let listener = Ipc::new().bind(name).await?;
     fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
     Ok(listener)
 }
