@@ -69,6 +69,13 @@ impl LoadBalancer {
         }
     }
 
+    /// The same, holding the latest message for each peer only.
+    #[must_use]
+    pub fn keeping_latest(mut self, on: bool) -> Self {
+        self.latest = on;
+        self
+    }
+
     /// Takes back, in order, what no peer has had room for.
     pub fn take_backlog(&mut self) -> VecDeque<Run> {
         let mut runs = VecDeque::new();
@@ -77,13 +84,6 @@ impl LoadBalancer {
             backlog.take(usize::MAX, &mut runs);
         }
         runs
-    }
-
-    /// The same, holding the latest message for each peer only.
-    #[must_use]
-    pub fn keeping_latest(mut self, on: bool) -> Self {
-        self.latest = on;
-        self
     }
 
     /// Deals messages to peers while there is one with room.

@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{BoxFuture, Link, Listener, OpenListener, Process, Transport};
-use file::{Access, SocketFile};
+use file::{Access, SocketFile, take_turn};
 
 /// Unix stream sockets, in the file system or abstract (Linux). For [`Options::ipc`](crate::Options::ipc).
 ///
@@ -121,9 +121,14 @@ impl Transport for Ipc {
     fn bind<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            // Until it listens.
+            let mut _turn = None;
             let file = match socket_name(address)? {
                 Name::Any => Some(SocketFile::bind_anywhere(&socket, self.access)?),
-                Name::Path(path) => Some(SocketFile::bind(&socket, &path, self.access)?),
+                Name::Path(path) => {
+                    _turn = take_turn(&path).await;
+                    Some(SocketFile::bind(&socket, &path, self.access)?)
+                }
                 Name::Abstract(name) => {
                     socket.bind(&SockAddr::unix(name)?)?;
                     None
