@@ -105,7 +105,7 @@ impl Drop for SocketFile {
 /// so it is waited for in vain only so long.
 pub(super) async fn take_turn(path: &Path) -> Option<Socket> {
     let directory =
-        fs::metadata(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+        fs::metadata(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new(".")));
     let directory = directory.ok()?;
     let mut name = format!("\0zmtp-bind-{:x}-{:x}-", directory.dev(), directory.ino()).into_bytes();
     name.extend_from_slice(path.file_name()?.as_encoded_bytes());
