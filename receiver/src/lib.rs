@@ -18,6 +18,7 @@ pub mod descriptors;
 mod drops;
 mod route;
 mod routes;
+mod backends;
 mod recent;
 mod router;
 mod inherited;

@@ -7,9 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
 
+use crate::backends::Backends;
 use crate::drops::host_of;
 use crate::inherited::Inherited;
 use crate::logging::OncePer;
@@ -26,6 +28,8 @@ pub struct Receiver {
     routes: Arc<Routes>,
     endpoint: Endpoint,
     drain_timeout: Duration,
+    /// Ends with the receiver.
+    handing_over: JoinSet<()>,
 }
 
 type MakeRouter = Box<dyn Fn(&str) -> Router + Send + Sync>;
@@ -102,9 +106,10 @@ impl Receiver {
             Some(listener) => options.transport("tcp", Arc::new(Inherited::new(listener))),
             None => options,
         };
+        let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
         let make: MakeRouter = {
-            let routes = routes.clone();
-            Box::new(move |peer| Router::new(routes.clone(), peer))
+            let (routes, backends) = (routes.clone(), backends.clone());
+            Box::new(move |peer| Router::new(routes.clone(), backends.clone(), peer))
         };
         let intake = Intake::new(options, make);
         tokio::spawn(log_connections(intake.monitor()));
@@ -113,7 +118,9 @@ impl Receiver {
             warn!("no socket for replies yet, it is tried again at the first one: {error}");
         }
         info!("listening on {endpoint}, sockets in {}", dir.display());
-        Ok(Self { intake, routes, endpoint, drain_timeout: settings.drain_timeout })
+        let mut handing_over = JoinSet::new();
+        handing_over.spawn(async move { backends.hand_over_forever().await });
+        Ok(Self { intake, routes, endpoint, drain_timeout: settings.drain_timeout, handing_over })
     }
 
     /// Where it listens, with the port that the system chose if it was to.
@@ -162,11 +169,12 @@ impl Receiver {
     /// sockets.
     ///
     /// Not cancel-safe: dropping the future drops what is queued.
-    pub async fn stop(self) -> Stopped {
+    pub async fn stop(mut self) -> Stopped {
         let begun = Instant::now();
         let written_before = self.totals().written;
         // What has arrived is still read and routed.
         self.intake.close(LAST_READS.min(self.drain_timeout)).await;
+        self.handing_over.shutdown().await;
         let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
         let report = self.routes.close(linger).await;

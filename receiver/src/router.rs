@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use oslo_rpc::Topic;
 use zmtp::{Inbox, Run, SendError};
 
+use crate::backends::{Backends, Way};
 use crate::recent::RecentRoutes;
 use crate::route::Route;
 use crate::routes::Routes;
@@ -21,6 +22,7 @@ use crate::routes::Routes;
 /// slowly, holds up no other.
 pub(crate) struct Router {
     routes: Arc<Routes>,
+    backends: Arc<Backends>,
     peer: String,
     recent: RecentRoutes,
     /// Nothing more is read until this is over.
@@ -28,8 +30,8 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(routes: Arc<Routes>, peer: &str) -> Self {
-        Self { routes, peer: peer.to_owned(), recent: RecentRoutes::default(), pause: None }
+    pub(crate) fn new(routes: Arc<Routes>, backends: Arc<Backends>, peer: &str) -> Self {
+        Self { routes, backends, peer: peer.to_owned(), recent: RecentRoutes::default(), pause: None }
     }
 
     /// Hands on messages of one topic.
@@ -87,7 +89,11 @@ impl Router {
                 }
             }
         };
-        self.recent.insert(frame, route.clone());
+        match self.backends.way(&topic, &route) {
+            Way::Own => self.recent.insert(frame, route.clone()),
+            Way::Wait => {}
+            Way::Machine(machine) => return Some(machine),
+        }
         Some(route)
     }
 }

@@ -12,6 +12,7 @@ mod raw;
 mod routing;
 mod late;
 mod handover;
+mod backends;
 mod limits;
 mod stop;
 

@@ -66,6 +66,16 @@ impl LoadBalancer {
         }
     }
 
+    /// Takes back, in order, what no peer has had room for.
+    pub fn take_backlog(&mut self) -> VecDeque<Run> {
+        let mut runs = VecDeque::new();
+        if let Some(backlog) = &mut self.backlog {
+            self.tally.accepted -= backlog.messages() as u64;
+            backlog.take(usize::MAX, &mut runs);
+        }
+        runs
+    }
+
     /// Deals messages to peers while there is one with room.
     fn deal(&mut self, run: &mut Run) {
         if self.peers.len() == 1 {
@@ -322,5 +332,18 @@ mod tests {
         }
         assert_eq!(got, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(balancer.queued(), (0, 0));
+    }
+
+    #[test]
+    fn the_backlog_can_be_taken_back() {
+        let mut balancer = LoadBalancer::new(Mark::messages(2), Some(Mark::UNLIMITED), false, None);
+        let peer = PeerIds::default().next_id();
+        balancer.attach(peer, false);
+        assert_eq!(push(&mut balancer, run(0..5)), 0);
+        let back: Vec<_> =
+            balancer.take_backlog().into_iter().flatten().map(|m: Message| m.frame(0).unwrap()[0]).collect();
+        assert_eq!((back, taken(&mut balancer, peer)), (vec![2, 3, 4], vec![0, 1]));
+        assert_eq!(balancer.tally().accepted, 2);
+        assert!(LoadBalancer::new(Mark::default(), None, false, None).take_backlog().is_empty());
     }
 }

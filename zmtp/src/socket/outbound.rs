@@ -24,7 +24,7 @@ use super::{
     stats::Stats,
 };
 use crate::{
-    pattern::{Outflow, PeerId},
+    pattern::{LoadBalancer, Outflow, PeerId},
     proto::{Connection, Payload, PeerInfo, ProtocolError, Run, SocketType},
     session::{Feed, Port},
 };
@@ -79,7 +79,8 @@ impl<P: Outflow> Outbound<P> {
         })
     }
 
-    /// Takes one message, or gives it back. A `patient` sender is told when it is far ahead of the connections.
+    /// Takes one message, or gives it back. A `patient` sender is told when it is far ahead of the connections, also of one
+    /// that is still to come: what would pile up until then is memory that leaves the cache.
     #[inline]
     pub(crate) fn put<M: Payload>(&self, payload: M, patient: bool) -> Result<(), Refused<M>> {
         let mut state = self.lock();
@@ -87,7 +88,7 @@ impl<P: Outflow> Outbound<P> {
             return Err(Refused::Closed(payload));
         }
         let octets = payload.octets();
-        if state.ahead + octets > state.lead && state.ahead > 0 && patient && state.pattern.connected() > 0 {
+        if state.ahead + octets > state.lead && state.ahead > 0 && patient {
             return Err(Refused::Ahead(payload));
         }
         state.pattern.put(payload, octets, Instant::now).map_err(Refused::Full)?;
@@ -181,6 +182,15 @@ impl<P: Outflow> Outbound<P> {
             std::iter::from_fn(|| pattern.take_awakened()).filter_map(|id| roster.take_waker(id)).collect();
         drop(state);
         first.into_iter().chain(others).for_each(Waker::wake);
+    }
+}
+
+impl Outbound<LoadBalancer> {
+    /// Takes back what no peer has had room for.
+    pub(crate) fn take_backlog(&self) -> VecDeque<Run> {
+        let runs = self.lock().pattern.take_backlog();
+        self.room.notify_waiters();
+        runs
     }
 }
 

@@ -130,6 +130,12 @@ impl Push {
         }
     }
 
+    /// Takes back, in order, what waits in the [backlog](Options::backlog): messages that no peer has had room for. For a
+    /// forwarder that has found another place for them.
+    pub fn take_backlog(&self) -> impl Iterator<Item = Run> + use<> {
+        self.outbound.take_backlog().into_iter()
+    }
+
     /// Waits until at most `octets` octets are queued: for a sender that must not run far ahead of its peers.
     ///
     /// Cancel-safe.
