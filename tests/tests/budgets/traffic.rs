@@ -118,6 +118,6 @@ const BUDGETS: &[Budget] = &[
     Budget::new("tcp-4x64", 20_000, [1_430.0, 30.0, 10.0, 10.0]), // 1,252, 18.5 to 25.6, 0, 0
     // A write for each 64 KiB that the kernel takes before it has sent them.
     Budget::new("tcp-1x1Mi", 50, [21_200.0, 20_000.0, 8_000.0, 420.0]), // 18,430, 17,320, 7,000, 362
-    Budget::new("forward-1", 20_000, [620.0, 50.0, 10.0, 10.0]), // 524 to 540, 14 to 31, 0 to 1.8, 0
-    Budget::new("forward-8", 20_000, [1_550.0, 150.0, 10.0, 10.0]), // 1,230 to 1,380, 44 to 105, 1.1, 0.2
+    Budget::new("forward-1", 20_000, [620.0, 50.0, 10.0, 10.0]),        // 524 to 540, 14 to 31, 0 to 1.8, 0
+    Budget::new("forward-8", 20_000, [1_550.0, 150.0, 10.0, 10.0]),     // 1,230 to 1,380, 44 to 105, 1.1, 0.2
 ];
