@@ -97,6 +97,30 @@ fn a_python_program_that_comes_later_steps_aside_too() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The way of docs/migrate.md on a host whose file is a configuration tool's: there and back, the file is not touched.
+#[test]
+fn a_file_that_was_there_is_kept_there_and_back() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut host = Host::new()?;
+    install(&mut host, &library("1.8.3", directory.path())?)?;
+    let file = "/etc/oslo/zmq_receiver.conf";
+    host.run("mkdir -p /etc/oslo && mkdir -m 2775 -p /var/run/openstack")?;
+    let theirs = "[DEFAULT]\ndebug= False\nrpc_zmq_host = host1\nrpc_zmq_contexts = 1\n";
+    fs::write(host.path(file), theirs)?;
+
+    host.bring(&dist::file(".deb")?, "/tmp/it.deb")?;
+    host.run("dpkg --force-confold --install /tmp/it.deb")?;
+    ensure!(fs::read_to_string(host.path(file))? == theirs);
+    host.run(&format!("oslo-messaging-zmq-receiver check-config --no-environment --config-file {file}"))?;
+    // A directory of another owner becomes that of the group.
+    ensure!(host.run("stat -c '%U:%G %a' /var/run/openstack")? == "root:openstack 2775");
+    host.run("dpkg --force-confold --install /tmp/it.deb")?;
+    host.run("dpkg --remove oslo-messaging-zmq-receiver")?;
+    ensure!(fs::read_to_string(host.path(file))? == theirs);
+    ensure!(answer(&mut host, PROGRAM)? == "python 1.8.3");
+    Ok(())
+}
+
 /// Debian 10 has the boot script and the unit of the Python receiver in a package of our name, with version 8; its program is
 /// the library's.
 #[test]
