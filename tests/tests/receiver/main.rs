@@ -3,7 +3,8 @@
 //! Reading order: [`start`] (configuration, refusals), [`drop_in`] (in place of the Python daemon), [`config`] (what can be
 //! learned of it without a start), [`publish`] (fanouts and replies to libzmq), [`isolation`] (topics do not feel one another),
 //! [`limits`] (what an operator sees of them), [`restart`] (after a crash), [`signals`] (the end), [`reload`] (other signals),
-//! [`manager`] (systemd).
+//! [`manager`] (systemd), [`curl`] (a client of HTTP), [`admin`] (the admin endpoint), [`observe`] (the commands that ask it),
+//! [`metrics`] (Prometheus), [`passing`] (messages as they pass), [`page`] (the status page).
 //! What it does to messages in detail is tested in its own crate, in one process; bad input in `hostile.rs`, and that
 //! nothing is lost in `nothing_lost.rs`.
 
@@ -17,3 +18,9 @@ mod restart;
 mod signals;
 mod reload;
 mod manager;
+mod curl;
+mod admin;
+mod observe;
+mod metrics;
+mod passing;
+mod page;

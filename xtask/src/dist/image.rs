@@ -23,6 +23,8 @@ pub(crate) fn archive(files: &BTreeMap<String, File>, version: &str, stamp: Stam
         "os": "linux",
         "config": {
             "User": user,
+            // The host sees it there; the image has no other directory that its user may write to.
+            "Env": ["OS_ZMQ_RECEIVER__ADMIN_SOCKET=/var/run/openstack/admin.sock"],
             "ExposedPorts": { "9501/tcp": {} },
             "Entrypoint": [format!("/usr/bin/{PACKAGE}")],
             "Volumes": { "/var/run/openstack": {} },

@@ -11,8 +11,9 @@ use bytes::Bytes;
 
 use super::{
     budget::Budget,
+    mark::Mark,
     peers::{Outflow, PeerId, Tally},
-    queue::{Mark, Queue},
+    queue::Queue,
 };
 use crate::proto::{Payload, ProtocolError, Run, SocketType};
 
@@ -22,6 +23,7 @@ pub struct LoadBalancer {
     mark: Mark,
     budget: Option<Budget>,
     immediate: bool,
+    latest: bool,
     /// By id, which is the order in which they came.
     peers: Vec<Peer>,
     /// Whose turn it is; may be one past the end, for a peer that is still to come.
@@ -57,6 +59,7 @@ impl LoadBalancer {
         Self {
             mark,
             immediate,
+            latest: false,
             peers: Vec::new(),
             next: 0,
             backlog: backlog.map(|mark| Queue::for_waiting(mark, budget.clone())),
@@ -74,6 +77,13 @@ impl LoadBalancer {
             backlog.take(usize::MAX, &mut runs);
         }
         runs
+    }
+
+    /// The same, holding the latest message for each peer only.
+    #[must_use]
+    pub fn keeping_latest(mut self, on: bool) -> Self {
+        self.latest = on;
+        self
     }
 
     /// Deals messages to peers while there is one with room.
@@ -145,7 +155,7 @@ impl Outflow for LoadBalancer {
     const TYPE: SocketType = SocketType::Push;
 
     fn attach(&mut self, peer: PeerId, lasting: bool) {
-        let queue = Queue::new(self.mark, self.budget.clone());
+        let queue = Queue::new(self.mark, self.budget.clone()).keeping_latest(self.latest);
         let at = self.peers.partition_point(|known| known.id < peer);
         self.peers.insert(at, Peer { id: peer, queue, lasting, connected: !lasting });
         self.deal_backlog();
@@ -162,6 +172,7 @@ impl Outflow for LoadBalancer {
         let Ok(at) = self.peers.binary_search_by_key(&peer, |known| known.id) else { return };
         let mut gone = self.peers.remove(at);
         self.next -= usize::from(at < self.next);
+        self.tally.conflated += gone.queue.replaced();
         let left = gone.queue.messages() as u64;
         let Some(backlog) = &mut self.backlog else {
             self.tally.discarded += left;
@@ -238,7 +249,8 @@ impl Outflow for LoadBalancer {
     }
 
     fn tally(&self) -> Tally {
-        self.tally
+        let replaced: u64 = self.peers.iter().map(|p| p.queue.replaced()).sum();
+        Tally { conflated: self.tally.conflated + replaced, ..self.tally }
     }
 }
 
