@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tests::dist;
+use tests::program::Program;
+use tests::{dist, loopback};
 
 use crate::run;
 
@@ -71,16 +74,25 @@ fn the_image_is_one_to_other_programs_and_needs_nothing_else() -> anyhow::Result
 
     let root = work.path().join("root");
     extract(&layer(&archive, work.path())?, &root, &[])?;
+    let alone = |program: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "chroot"]).arg(&root).arg(format!("/usr/bin/{program}"));
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").envs(ENVIRONMENT);
+        command
+    };
     for program in ["oslo-messaging-zmq-receiver", "matchmaker", "zrpc"] {
-        let mut alone = Command::new("unshare");
-        alone
-            .args(["--user", "--map-root-user", "chroot"])
-            .arg(&root)
-            .arg(format!("/usr/bin/{program}"))
-            .arg("--version");
-        let version = run(&mut alone, "util-linux")?;
+        let version = run(alone(program).arg("--version"), "util-linux")?;
         ensure!(version.starts_with(&format!("{program} ")), "{version}");
     }
+    // It serves, and its health can be asked, with nothing else there.
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, loopback::free_port()?));
+    let mut serve = alone("oslo-messaging-zmq-receiver");
+    serve.env("OS_DEFAULT__RPC_ZMQ_PORT", address.port().to_string()).env("OS_DEFAULT__RPC_ZMQ_HOST", "host1");
+    let mut receiver = Program::start("receiver", &mut serve)?;
+    receiver.wait_until_listening(address, Duration::from_secs(20))?;
+    run(alone("oslo-messaging-zmq-receiver").args(["health", "--ready"]), "nothing")?;
+    ensure!(root.join("var/run/openstack/zmq_topic_zmq_replies.host1").exists(), "{}", receiver.transcript());
+    ensure!(receiver.stop(Duration::from_secs(20))?.success(), "{}", receiver.transcript());
     Ok(())
 }
 
@@ -128,8 +140,13 @@ fn layer(archive: &Path, work: &Path) -> anyhow::Result<std::path::PathBuf> {
     let config = json(&blob(&manifest["config"])?)?;
     ensure!(config["config"]["User"] == "64530:64530", "{config}");
     ensure!(config["config"]["Entrypoint"][0] == "/usr/bin/oslo-messaging-zmq-receiver", "{config}");
+    let (name, value) = ENVIRONMENT[0];
+    ensure!(config["config"]["Env"][0] == format!("{name}={value}"), "{config}");
     blob(&manifest["layers"][0])
 }
+
+/// Of the image.
+const ENVIRONMENT: [(&str, &str); 1] = [("OS_ZMQ_RECEIVER__ADMIN_SOCKET", "/var/run/openstack/admin.sock")];
 
 fn extract(archive: &Path, directory: &Path, options: &[&str]) -> anyhow::Result<()> {
     fs::create_dir_all(directory)?;

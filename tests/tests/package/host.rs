@@ -77,6 +77,7 @@ fn a_life_from_installing_to_purging() -> anyhow::Result<()> {
     for (line, expected) in [
         ("stat -c '%a %U %G' /run/openstack", "2775 root openstack"),
         ("stat -c '%a %U %G' /var/log/oslo", "750 oslozmq adm"),
+        ("stat -c '%a %U %G' /var/lib/oslo-messaging-zmq-receiver", "700 oslozmq oslozmq"),
         ("id -nG oslozmq", "oslozmq openstack"),
         ("dpkg --verify oslo-messaging-zmq-receiver | grep -v ' c '", ""),
         ("test -e /usr/bin/python3", ""),

@@ -59,9 +59,10 @@ impl Files {
         for (path, source) in COPIED {
             files.put((*path).to_owned(), read(&workspace::root().join(source))?, 0o644, false);
         }
-        let contrib = workspace::root().join("contrib");
-        for (path, octets) in below(&contrib)? {
-            files.put(format!("{DOC}/examples/{path}"), octets, 0o644, false);
+        for (source, directory) in [("docs", DOC.to_owned()), ("contrib", format!("{DOC}/examples"))] {
+            for (path, octets) in below(&workspace::root().join(source))? {
+                files.put(format!("{directory}/{path}"), octets, 0o644, false);
+            }
         }
         for (path, octets) in below(&sources.pages.join("man"))? {
             files.put(format!("usr/share/man/{path}.gz"), gzip(&octets), 0o644, false);
@@ -161,11 +162,6 @@ const COPIED: &[(&str, &str)] = &[
     ("etc/default/matchmaker-sync", "packaging/default.sync"),
     ("etc/logrotate.d/oslo-messaging-zmq-receiver", "packaging/logrotate"),
     ("usr/share/lintian/overrides/oslo-messaging-zmq-receiver", "packaging/debian/overrides"),
-    ("usr/share/doc/oslo-messaging-zmq-receiver/install.md", "docs/install.md"),
-    ("usr/share/doc/oslo-messaging-zmq-receiver/migrate.md", "docs/migrate.md"),
-    ("usr/share/doc/oslo-messaging-zmq-receiver/configure.md", "docs/configure.md"),
-    ("usr/share/doc/oslo-messaging-zmq-receiver/receiver.md", "docs/receiver.md"),
-    ("usr/share/doc/oslo-messaging-zmq-receiver/matchmaker.md", "docs/matchmaker.md"),
 ];
 
 /// Where each shell looks for completions that packages bring.

@@ -44,7 +44,7 @@ pub(crate) fn archive(files: &BTreeMap<String, File>, version: &str, stamp: Stam
         "layers": [layer],
     });
     let mut manifest = blobs.add(MANIFEST, manifest.to_string().into_bytes());
-    manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": version });
+    manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": format!("{PACKAGE}:{version}") });
     manifest["platform"] = json!({ "architecture": "amd64", "os": "linux" });
     let index = json!({
         "schemaVersion": 2,
