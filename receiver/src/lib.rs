@@ -8,10 +8,10 @@
 //! The modules stand in reading order; each imports only ones before it.
 
 pub mod cli;
+pub mod logging;
 pub mod settings;
 pub mod effective;
 pub mod sample;
-pub mod logging;
 pub mod runtime_dir;
 pub mod dir_lock;
 pub mod descriptors;
@@ -31,7 +31,6 @@ mod routes;
 mod backends;
 mod recent;
 mod router;
-mod inherited;
 mod observer;
 mod receiver;
 pub mod check;

@@ -13,7 +13,6 @@ use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, So
 use crate::backends::Backends;
 use crate::clock::Clock;
 use crate::drops::host_of;
-use crate::inherited::Inherited;
 use crate::logging::OncePer;
 use crate::observer::{MakeRouter, Observer, Parts, Totals};
 use crate::router::Router;
@@ -81,10 +80,6 @@ impl Receiver {
             .max_connections(settings.limits.max_connections)
             .handshake_timeout(settings.handshake_timeout)
             .budget(routes.memory().clone());
-        let options = match listener {
-            Some(listener) => options.transport("tcp", Arc::new(Inherited::new(listener))),
-            None => options,
-        };
         let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
         let make: MakeRouter = {
             let (routes, backends, senders) = (routes.clone(), backends.clone(), senders.clone());
@@ -92,7 +87,11 @@ impl Receiver {
         };
         let intake = Intake::new(options, make);
         tokio::spawn(log_connections(intake.monitor()));
-        let endpoint = intake.bind(&settings.bind.endpoint()).await.map_err(|cause| StartError::Bind { cause })?;
+        let bound = match listener {
+            Some(listener) => intake.bind_open(listener),
+            None => intake.bind(&settings.bind.endpoint()).await,
+        };
+        let endpoint = bound.map_err(|cause| StartError::Bind { cause })?;
         if let Err(error) = routes.open_replies() {
             warn!("no socket for replies yet, it is tried again at the first one: {error}");
         }

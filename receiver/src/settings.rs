@@ -10,6 +10,7 @@ mod types;
 mod options;
 mod reader;
 mod admin;
+mod log;
 mod gather;
 
 use std::path::PathBuf;
@@ -17,7 +18,6 @@ use std::time::Duration;
 
 use oslo_config::{Config, OptType, Setting, ValueError};
 use thiserror::Error;
-use tracing::Level;
 
 pub use self::admin::{AdminSettings, AdminSocket};
 pub use self::gather::gather;
@@ -25,7 +25,7 @@ pub use self::options::{DECLARED, OURS};
 use self::reader::Reader;
 pub use self::reader::Warning;
 use self::types::HostName;
-use crate::cli::PROGRAM;
+use crate::logging::LogSettings;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,19 +97,6 @@ pub struct Limits {
     pub memory_limit: usize,
 }
 
-/// What is logged, and where. Standard error or a file or both, never neither.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// The least severe level that is logged.
-    pub level: Level,
-    /// The file, if any.
-    pub file: Option<PathBuf>,
-    /// Whether standard error gets the lines.
-    pub stderr: bool,
-    /// The host name that lines tell, if they are JSON.
-    pub json: Option<String>,
-}
-
 impl Settings {
     /// Reads every option.
     ///
@@ -155,7 +142,7 @@ impl Settings {
             // Each is some hundred octets.
             flight_records: usize::try_from(reader.require(&options::FLIGHT_RECORDS)?.value).unwrap_or(0).min(1 << 20),
             admin: admin::admin(reader)?,
-            log: log(reader, &host)?,
+            log: log::log(reader, &host)?,
             host,
             warnings: reader.warnings.clone(),
         })
@@ -211,30 +198,9 @@ fn limits(reader: &mut Reader<'_>) -> Result<Limits, ValueError> {
     })
 }
 
-fn log(reader: &mut Reader<'_>, host: &str) -> Result<LogSettings, ValueError> {
-    let level = match (reader.require(&options::DEBUG)?.value, reader.require(&options::VERBOSE)?.value) {
-        (true, _) => Level::DEBUG,
-        (false, true) => Level::INFO,
-        (false, false) => Level::WARN,
-    };
-    let file = reader.get(&options::LOG_FILE)?.value.map(|path| path.0);
-    let directory = reader.get(&options::LOG_DIR)?.value.map(|path| path.0);
-    let file = match (directory, file) {
-        (Some(directory), Some(file)) => Some(directory.join(file)),
-        (Some(directory), None) => Some(directory.join(format!("{PROGRAM}.log"))),
-        (None, file) => file,
-    };
-    let stderr = reader.get(&options::USE_STDERR)?.value.unwrap_or(false) || file.is_none();
-    let json = reader.require(&options::USE_JSON)?.value.then(|| host.to_owned());
-    Ok(LogSettings { level, file, stderr, json })
-}
-
 fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError> {
     reader.warn_if_set(&options::CONTEXTS, "has no effect here");
     reader.warn_if_set(&options::LOG_CONFIG_APPEND, "has no effect here: set debug, log_file or log_dir");
-    if reader.require(&options::USE_SYSLOG)?.value {
-        reader.warn_if_set(&options::USE_SYSLOG, "has no effect here: log to standard error or a file");
-    }
     // The receiver asks no matchmaker, whatever its name; only None is worth a word.
     let _ = reader.is_none(options::MATCHMAKER.declaration());
     Ok(())
@@ -242,7 +208,13 @@ fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError>
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use tracing::Level;
+
     use super::*;
+    use crate::cli::PROGRAM;
+    use crate::logging::{Facility, Levels, RateLimit};
 
     const FILE: &str = "[DEFAULT]\n";
 
@@ -292,7 +264,16 @@ mod tests {
                 listen: None,
                 metrics_max_topics: 1000,
             },
-            log: LogSettings { level: Level::INFO, file: None, stderr: true, json: None },
+            log: LogSettings {
+                levels: Levels::of(Level::INFO),
+                file: None,
+                stderr: true,
+                json: None,
+                syslog: None,
+                journal: false,
+                rate: None,
+                program: PROGRAM,
+            },
             warnings: Vec::new(),
         };
         assert_eq!(settings, expected);
@@ -391,17 +372,14 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_told_once_and_never_fails() {
-        let text = "[DEFAULT]\nrpc_zmq_contexts = $nonsense\nuse_syslog = yes\nlog_config = /etc/l\n\
-                    rpc_zmq_matchmaker = $nonsense\n";
+        let text = "[DEFAULT]\nrpc_zmq_contexts = $nonsense\nlog_config = /etc/l\nrpc_zmq_matchmaker = $nonsense\n";
         assert_eq!(
             told(text),
             [
                 "x.conf:2: rpc_zmq_contexts has no effect here",
-                "x.conf:4: log_config_append has no effect here: set debug, log_file or log_dir",
-                "x.conf:3: use_syslog has no effect here: log to standard error or a file",
+                "x.conf:3: log_config_append has no effect here: set debug, log_file or log_dir",
             ]
         );
-        assert_eq!(settings(&format!("{FILE}use_syslog = no")).warnings, []);
     }
 
     #[test]
@@ -442,7 +420,17 @@ mod tests {
         assert!(!log("log_file = x").stderr);
         assert!(log("use_stderr = false").stderr);
         assert_eq!(log("use_json = true\nrpc_zmq_host = h").json.as_deref(), Some("h"));
-        assert_eq!(log("verbose = False").level, Level::WARN);
-        assert_eq!(log("verbose = False\ndebug = True").level, Level::DEBUG);
+        assert_eq!(log("verbose = False").levels, Levels::of(Level::WARN));
+        assert_eq!(log("verbose = False\ndebug = True").levels, Levels::of(Level::DEBUG));
+        let levels = log("default_log_levels = amqp=WARN, zmtp=DEBUG").levels.to_string();
+        assert_eq!(levels, "info,amqp=warning,zmtp=debug");
+        let syslog = log("use_syslog = yes\nsyslog_log_facility = LOG_LOCAL3");
+        assert!(!syslog.stderr && syslog.syslog == Facility::named("local3"));
+        assert!(log("use_syslog = yes\nuse_stderr = yes").stderr);
+        let journal = log("use_journal = yes\nlog_file = x");
+        assert!(!journal.stderr && journal.journal && journal.file.is_some());
+        let limit = RateLimit { interval: Duration::from_secs(5), burst: 100, except: Some(Level::ERROR) };
+        assert_eq!(log("rate_limit_interval = 5\nrate_limit_burst = 100").rate, Some(limit));
+        assert_eq!(log("rate_limit_interval = 5").rate, None);
     }
 }
