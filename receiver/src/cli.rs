@@ -83,6 +83,12 @@ pub enum Command {
 }
 
 impl Cli {
+    /// The flags and commands as clap has them, for manual pages and completions.
+    #[must_use]
+    pub fn definition() -> clap::Command {
+        Words::command()
+    }
+
     /// Reads the words of a command line, the program's own name first.
     ///
     /// # Errors

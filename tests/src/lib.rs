@@ -6,7 +6,8 @@
 //! releases, a host and its configuration) and [`driver`] (its services and clients). For the tests of the receiver:
 //! [`wire`] (a peer that sees octets), [`report`] (a receiver's counters), [`site`] (a receiver), [`nobody`] (an ordinary
 //! user to run it) and [`traffic`] (libzmq around it). For the tests of the matchmaker: [`clock`] (one that can be
-//! stepped), [`redis`] and [`consul`] (the servers) and [`lookup`] (what is asked).
+//! stepped), [`redis`] and [`consul`] (the servers) and [`lookup`] (what is asked). For the tests of packages: [`dist`] (what
+//! is released) and [`minimal`] (a host with nothing on it).
 //!
 //! What always holds: every wait has a deadline, a child is ended by its own process id when its owner is dropped, a
 //! missing peer is an error that says how to get it, and nothing leaves the loopback interface.
@@ -14,9 +15,11 @@
 pub mod binary;
 pub mod clock;
 pub mod consul;
+pub mod dist;
 pub mod driver;
 pub mod loopback;
 pub mod lookup;
+pub mod minimal;
 pub mod nobody;
 pub mod oslo;
 pub mod program;

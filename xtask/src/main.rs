@@ -48,7 +48,7 @@ enum Task {
     },
     /// Check format, lints, docs, declared Rust versions, and that no C and no stray runtime gets in
     Lint,
-    /// Build every program as a static Linux executable into target/dist
+    /// Build every program as a static Linux executable, and package, tarball and image of them, into target/dist
     Dist,
     /// Fuzz one target, or each of them in turn
     Fuzz {

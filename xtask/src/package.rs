@@ -99,7 +99,7 @@ fn names(needs: &[&Need]) -> String {
 const APT_GET: &[&str] = &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"];
 
 /// What builds the Python peers, pyzmq against the system's libzmq and the C parts of the packages of their time; the
-/// peers that are packages themselves; and what counts instructions.
+/// peers that are packages themselves; what counts instructions; and what judges our packages.
 const NEEDS: &[Need] = &[
     Need { what: "a C compiler", package: "gcc", proof: &["gcc", "--version"] },
     Need { what: "a C++ compiler", package: "g++", proof: &["g++", "--version"] },
@@ -113,6 +113,15 @@ const NEEDS: &[Need] = &[
     Need { what: "promtool", package: "prometheus", proof: &["promtool", "--version"] },
     Need { what: "Chromium", package: "chromium", proof: &["chromium", "--version"] },
     Need { what: "valgrind", package: "valgrind", proof: &["valgrind", "--version"] },
+    Need { what: "lintian", package: "lintian", proof: &["lintian", "--version"] },
+    Need { what: "logrotate", package: "logrotate", proof: &["logrotate", "--version"] },
+    Need { what: "mandoc", package: "mandoc", proof: &["sh", "-c", "command -v mandoc"] },
+    Need { what: "skopeo", package: "skopeo", proof: &["skopeo", "--version"] },
+    Need { what: "systemd's tools", package: "systemd", proof: &["systemd-analyze", "--version"] },
+    Need { what: "zsh", package: "zsh", proof: &["zsh", "--version"] },
+    Need { what: "fish", package: "fish", proof: &["fish", "--version"] },
+    Need { what: "Puppet", package: "puppet-agent", proof: &["puppet", "--version"] },
+    Need { what: "Ansible", package: "ansible-core", proof: &["ansible-playbook", "--version"] },
     Need { what: "Python 3 with venv", package: "python3-venv", proof: &["python3", "-c", "import ensurepip, venv"] },
     Need { what: "the headers of Python 3", package: "python3-dev", proof: &["python3", "-c", PYTHON_HEADERS] },
 ];

@@ -47,6 +47,21 @@ pub(crate) fn check_core_has_no_runtime() -> Result<(), TreeError> {
     }
 }
 
+/// Names and versions of what is compiled into the programs of `package`, itself included.
+pub(crate) fn compiled_into(package: &str) -> Result<BTreeSet<(String, String)>, CommandError> {
+    let mut tree = tree();
+    tree.args(["--package", package, "--edges", "normal", "--target", STATIC_TARGET, "--locked"]);
+    let tree = command::capture(&mut tree)?;
+    Ok(tree.lines().filter_map(name_and_version).collect())
+}
+
+/// `bytes v1.12.1 (*)`.
+fn name_and_version(line: &str) -> Option<(String, String)> {
+    let mut words = line.split(' ');
+    let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+    Some((name.to_owned(), version.to_owned()))
+}
+
 /// Fails when `zmtp`, with tokio and without security, brings too many crates.
 pub(crate) fn check_zmtp_is_small() -> Result<(), TreeError> {
     let mut tree = tree();
@@ -86,6 +101,13 @@ const RUNTIMES: &[&str] = &["tokio", "mio", "socket2", "async-io", "smol", "rust
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_has_a_name_and_a_version() {
+        let parsed = name_and_version("bytes v1.12.1 (*)").unwrap();
+        assert_eq!(parsed, ("bytes".to_owned(), "1.12.1".to_owned()));
+        assert_eq!(name_and_version("[build-dependencies]"), None);
+    }
 
     #[test]
     fn a_crate_is_counted_once() {

@@ -26,10 +26,12 @@ pub(crate) fn metadata() -> Result<Metadata, cargo_metadata::Error> {
         .exec()
 }
 
-/// The members that ship programs, each with the names of its programs. xtask stays at home, and so do fuzz targets.
+/// The members that ship programs, each with the names of its programs. xtask stays at home, and so do fuzz targets and what
+/// writes manual pages.
 pub(crate) fn programs(metadata: &Metadata) -> Vec<(&Package, Vec<&str>)> {
     let members = metadata.workspace_packages().into_iter();
-    let shipping = members.filter(|package| package.name != env!("CARGO_PKG_NAME") && !is_fuzz_crate(package));
+    let at_home = [env!("CARGO_PKG_NAME"), PAGES];
+    let shipping = members.filter(|package| !at_home.contains(&package.name.as_str()) && !is_fuzz_crate(package));
     shipping
         .map(|package| {
             let programs = package.targets.iter().filter(|target| target.is_bin());
@@ -43,6 +45,9 @@ pub(crate) fn programs(metadata: &Metadata) -> Vec<(&Package, Vec<&str>)> {
 fn is_fuzz_crate(package: &Package) -> bool {
     package.metadata["cargo-fuzz"] == true
 }
+
+/// The member that writes manual pages and completions (packaging/pages).
+pub(crate) const PAGES: &str = "pages";
 
 /// Arguments of cargo for the sets of features, other than the usual, that are built and tested too: each that `oslo-rpc` may
 /// have, and all of `zmtp`.
