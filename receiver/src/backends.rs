@@ -139,9 +139,10 @@ impl Backends {
 
     /// What finds no room goes back.
     fn move_backlog(&self, from: &Route, to: &Route) {
+        let now = self.routes.clock().now();
         for run in from.take_backlog() {
-            let Err(SendError::Full(rest) | SendError::Closed(rest)) = to.push(run) else { continue };
-            if let Err(SendError::Full(rest) | SendError::Closed(rest)) = from.push(rest) {
+            let Err(SendError::Full(rest) | SendError::Closed(rest)) = to.push(run, now) else { continue };
+            if let Err(SendError::Full(rest) | SendError::Closed(rest)) = from.push(rest, now) {
                 self.routes.note_full(from, &rest, "its own queue");
             }
         }

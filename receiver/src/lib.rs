@@ -8,24 +8,37 @@
 //! The modules stand in reading order; each imports only ones before it.
 
 pub mod cli;
+pub mod logging;
 pub mod settings;
 pub mod effective;
 pub mod sample;
-pub mod logging;
 pub mod runtime_dir;
 pub mod dir_lock;
 pub mod descriptors;
+pub mod view;
+mod figure;
+mod pattern;
+mod clock;
 mod drops;
+mod consumers;
+mod ages;
+mod senders;
+mod passing;
+mod recorder;
+mod taps;
 mod route;
 mod routes;
 mod backends;
 mod recent;
 mod router;
-mod inherited;
+mod observer;
 mod receiver;
 pub mod check;
 pub mod reload;
 pub mod manager;
+pub mod admin;
+pub mod observe;
 pub mod service;
 
-pub use receiver::{Receiver, StartError, Stopped, Totals};
+pub use observer::{Observer, Totals};
+pub use receiver::{Receiver, StartError, Stopped};

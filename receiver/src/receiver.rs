@@ -1,6 +1,5 @@
 //! The daemon: a PULL on TCP in front, a socket per topic behind.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
-use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
+use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent};
 
 use crate::backends::Backends;
+use crate::clock::Clock;
 use crate::drops::host_of;
-use crate::inherited::Inherited;
 use crate::logging::OncePer;
+use crate::observer::{MakeRouter, Observer, Parts, Totals};
 use crate::router::Router;
 use crate::routes::Routes;
+use crate::senders::Senders;
 use crate::settings::Settings;
 
 /// A running receiver.
@@ -24,15 +25,11 @@ use crate::settings::Settings;
 /// It serves until [`stop`](Self::stop). Dropping it stops it without handing on what is queued.
 #[derive(Debug)]
 pub struct Receiver {
-    intake: Intake<MakeRouter, Router>,
-    routes: Arc<Routes>,
-    endpoint: Endpoint,
+    parts: Arc<Parts>,
     drain_timeout: Duration,
     /// Ends with the receiver.
     handing_over: JoinSet<()>,
 }
-
-type MakeRouter = Box<dyn Fn(&str) -> Router + Send + Sync>;
 
 /// The receiver cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -44,27 +41,6 @@ pub enum StartError {
         /// Where and why.
         cause: BindError,
     },
-}
-
-/// The counters of a receiver. Messages unless said otherwise.
-#[derive(Debug, Clone, Default)]
-pub struct Totals {
-    /// TCP peers now.
-    pub connections: usize,
-    /// That came in over TCP.
-    pub received: u64,
-    /// Written whole to a consumer's socket; a fanout counts once for each consumer.
-    pub written: u64,
-    /// Waiting now.
-    pub queued: u64,
-    /// Octets waiting now, those of large messages that are coming in included.
-    pub queued_octets: usize,
-    /// Dropped, by reason.
-    pub dropped: BTreeMap<&'static str, u64>,
-    /// TCP connections refused or cut for a fault of the peer, by reason.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// Each topic's own counters, by [key](oslo_rpc::Topic::key).
-    pub topics: Vec<(String, Stats)>,
 }
 
 /// How a receiver ended.
@@ -90,7 +66,9 @@ impl Receiver {
     /// # Errors
     /// [`StartError`] when the runtime cannot have the socket.
     pub async fn start_on(listener: Option<TcpListener>, settings: &Settings, dir: &Path) -> Result<Self, StartError> {
-        let routes = Arc::new(Routes::new(settings, dir));
+        let clock = Clock::new();
+        let routes = Arc::new(Routes::new(settings, dir, clock));
+        let senders = Senders::new(clock);
         let limits = Limits {
             max_frame: settings.limits.max_message_size,
             max_message: settings.limits.max_message_size,
@@ -102,67 +80,53 @@ impl Receiver {
             .max_connections(settings.limits.max_connections)
             .handshake_timeout(settings.handshake_timeout)
             .budget(routes.memory().clone());
-        let options = match listener {
-            Some(listener) => options.transport("tcp", Arc::new(Inherited::new(listener))),
-            None => options,
-        };
         let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
         let make: MakeRouter = {
-            let (routes, backends) = (routes.clone(), backends.clone());
-            Box::new(move |peer| Router::new(routes.clone(), backends.clone(), peer))
+            let (routes, backends, senders) = (routes.clone(), backends.clone(), senders.clone());
+            Box::new(move |peer| Router::new(routes.clone(), backends.clone(), senders.enter(peer)))
         };
         let intake = Intake::new(options, make);
         tokio::spawn(log_connections(intake.monitor()));
-        let endpoint = intake.bind(&settings.bind.endpoint()).await.map_err(|cause| StartError::Bind { cause })?;
+        let bound = match listener {
+            Some(listener) => intake.bind_open(listener),
+            None => intake.bind(&settings.bind.endpoint()).await,
+        };
+        let endpoint = bound.map_err(|cause| StartError::Bind { cause })?;
         if let Err(error) = routes.open_replies() {
             warn!("no socket for replies yet, it is tried again at the first one: {error}");
         }
         info!("listening on {endpoint}, sockets in {}", dir.display());
         let mut handing_over = JoinSet::new();
         handing_over.spawn(async move { backends.hand_over_forever().await });
-        Ok(Self { intake, routes, endpoint, drain_timeout: settings.drain_timeout, handing_over })
+        let parts = Arc::new(Parts { intake, routes, senders, endpoint, dir: dir.to_owned(), clock });
+        Ok(Self { parts, drain_timeout: settings.drain_timeout, handing_over })
     }
 
     /// Where it listens, with the port that the system chose if it was to.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.parts.endpoint
     }
 
     /// Takes new settings, as far as a running receiver can: `drain_timeout` and `max_topics` from now on; what concerns
     /// a topic's queue for topics that are opened from now on.
     pub fn apply(&mut self, settings: &Settings) {
         self.drain_timeout = settings.drain_timeout;
-        self.routes.apply(settings);
+        self.parts.routes.apply(settings);
     }
 
     /// Takes no more connections, for good. Those that are go on.
     pub fn stop_listening(&self) {
-        self.intake.stop_listening();
+        self.parts.intake.stop_listening();
     }
 
     /// The counters now.
     pub fn totals(&self) -> Totals {
-        let front = self.intake.stats();
-        let topics = self.routes.stats();
-        let mut dropped = self.routes.drops.counts();
-        let mut sums = self.routes.given_up();
-        topics.iter().for_each(|(_, stats)| sums.add(stats));
-        dropped.extend([
-            ("consumer-full", sums.over_mark),
-            ("no-subscriber", sums.unmatched),
-            ("consumer-gone", sums.discarded),
-        ]);
-        dropped.retain(|_, n| *n > 0);
-        Totals {
-            connections: front.peers,
-            received: front.received,
-            written: sums.written,
-            queued: topics.iter().map(|(_, stats)| stats.queued as u64).sum(),
-            queued_octets: self.routes.memory().used(),
-            dropped,
-            faults: front.faults,
-            topics,
-        }
+        self.parts.totals()
+    }
+
+    /// Reads the state of this receiver, to its end.
+    pub fn observer(&self) -> Observer {
+        Observer(Arc::downgrade(&self.parts))
     }
 
     /// Stops: takes no more connections, ends those that are, hands on what is queued for a bounded time, removes its
@@ -173,11 +137,11 @@ impl Receiver {
         let begun = Instant::now();
         let written_before = self.totals().written;
         // What has arrived is still read and routed.
-        self.intake.close(LAST_READS.min(self.drain_timeout)).await;
+        self.parts.intake.close(LAST_READS.min(self.drain_timeout)).await;
         self.handing_over.shutdown().await;
         let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
-        let report = self.routes.close(linger).await;
+        let report = self.parts.routes.close(linger).await;
         let written = totals.written + report.flushed;
         let stopped = Stopped { delivered: written - written_before, left: report.discarded };
         info!(

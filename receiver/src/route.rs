@@ -7,7 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,12 @@ use oslo_rpc::socket::SocketDirError;
 use oslo_rpc::topic::{Kind, Topic};
 use thiserror::Error;
 use tokio::time::timeout;
-use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Pub, Push, Run, SendError, Stats};
+use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Pub, Push, Run, SendError, Stats, Tally};
 
+use crate::ages::Ages;
+use crate::clock::Clock;
+use crate::consumers::{Consumers, Counted};
+use crate::passing::Outcome;
 use crate::settings::Settings;
 
 /// What all routes have in common.
@@ -28,13 +33,14 @@ pub(crate) struct Rules {
     late_joiners: Option<LateJoiners>,
     topic_octets: usize,
     memory: Budget,
+    clock: Clock,
     /// How many there may be at once.
     pub(crate) max_topics: usize,
 }
 
 impl Rules {
     /// `memory` bounds all topics together.
-    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget) -> Self {
+    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget, clock: Clock) -> Self {
         let share = settings.limits.topic_max_octets / SHARES;
         let held = LateJoiners { time: settings.hold_time, mark: Mark { octets: share, ..Mark::default() } };
         Self {
@@ -45,6 +51,7 @@ impl Rules {
             late_joiners: (!held.time.is_zero()).then_some(held),
             topic_octets: settings.limits.topic_max_octets,
             memory: memory.clone(),
+            clock,
             max_topics: settings.limits.max_topics,
         }
     }
@@ -58,9 +65,14 @@ impl Rules {
 /// A bound socket and what goes out of it.
 #[derive(Debug)]
 pub(crate) struct Route {
-    key: String,
+    key: Arc<str>,
+    kind: Kind,
     outlet: Outlet,
     budget: Budget,
+    consumers: Arc<Consumers>,
+    ages: Ages,
+    /// Messages that found no room.
+    refused: AtomicU64,
     /// Its consumers were given time and did not catch up; until then nobody waits for them again.
     lags_until: Mutex<Option<Instant>>,
 }
@@ -91,7 +103,9 @@ impl Route {
         let Some(path) = path.to_str() else { return Err(RouteError::NotUtf8(path)) };
         let endpoint = format!("ipc://{path}");
         let budget = rules.memory.part(rules.topic_octets);
-        let options = rules.options.clone().budget(budget.clone());
+        let consumers = Consumers::new(rules.clock);
+        let counted = Arc::new(Counted(consumers.clone()));
+        let options = rules.options.clone().budget(budget.clone()).transport("ipc", counted);
         let outlet = match topic.kind() {
             Kind::Queue => {
                 let push = Push::new(options.send_mark(FAIR_SHARE).backlog(rules.backlog));
@@ -109,7 +123,16 @@ impl Route {
                 Outlet::Broadcast(publisher)
             }
         };
-        Ok(Self { key: topic.key().to_owned(), outlet, budget, lags_until: Mutex::default() })
+        Ok(Self {
+            key: topic.key().into(),
+            kind: topic.kind(),
+            outlet,
+            budget,
+            consumers,
+            ages: Ages::default(),
+            refused: AtomicU64::new(0),
+            lags_until: Mutex::default(),
+        })
     }
 
     /// [`Topic::key`] of the topics that go here.
@@ -117,11 +140,30 @@ impl Route {
         &self.key
     }
 
-    /// Hands messages on.
+    /// The same, to be kept.
+    pub(crate) fn shared_key(&self) -> Arc<str> {
+        self.key.clone()
+    }
+
+    /// How its messages are handed on.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Who is connected to its socket.
+    pub(crate) fn consumers(&self) -> &Consumers {
+        &self.consumers
+    }
+
+    /// Hands messages on that came at `now`, a time of the receiver's clock.
     ///
     /// # Errors
     /// What was not taken: [`SendError::Full`] at a limit, [`SendError::Closed`] when the route was given up.
-    pub(crate) fn push(&self, run: Run) -> Result<(), SendError<Run>> {
+    pub(crate) fn push(&self, run: Run, now: u64) -> Result<(), SendError<Run>> {
+        if self.ages.is_due(now) {
+            let stats = self.stats();
+            self.ages.mark(stats.tally.accepted, stats.queued as u64, now);
+        }
         match &self.outlet {
             Outlet::Queue(push) => push.try_send_run(run),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
@@ -162,6 +204,36 @@ impl Route {
 
     fn lock_lags(&self) -> MutexGuard<'_, Option<Instant>> {
         self.lags_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of messages that were all taken, when `before` was the tally before them.
+    pub(crate) fn outcome_since(&self, before: &Tally) -> Outcome {
+        let now = self.stats().tally;
+        match self.kind {
+            Kind::Queue => Outcome::Queued { last: now.accepted },
+            _ if now.unmatched > before.unmatched => Outcome::Dropped("no-subscriber"),
+            _ if now.over_mark > before.over_mark => Outcome::Dropped("consumer-full"),
+            _ => Outcome::Published,
+        }
+    }
+
+    /// So many messages found no room.
+    pub(crate) fn note_refused(&self, messages: usize) {
+        self.refused.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// How many messages found no room so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// For how many milliseconds the first message that waits has waited, at most. Queues only: of what waits for several
+    /// consumers, each may be elsewhere.
+    pub(crate) fn oldest(&self, stats: &Stats, now: u64) -> Option<u64> {
+        match self.kind {
+            Kind::Queue => self.ages.oldest(stats.tally.accepted, stats.queued as u64, now),
+            Kind::Fanout | Kind::Reply => None,
+        }
     }
 
     /// Octets that this topic may still queue.
@@ -235,3 +307,49 @@ const LAG: Duration = PATIENCE.saturating_mul(10);
 /// Long enough for a consumer that runs on a busy machine to be scheduled and read what it has, short enough to pass
 /// unnoticed by other topics.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+    use zmtp::{Message, Pull};
+
+    use super::*;
+    use crate::cli::Cli;
+    use crate::settings::gather;
+
+    /// The clock stands still while anybody has something to do, so that the pace is the consumer's own: in the 20 ms that a
+    /// topic is given at a time, two messages of half a megabyte.
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_lags_unless_its_consumer_reads_on() {
+        for reads in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let cli = Cli::parse_from(["receiver", "--config-file", "/dev/null"]).unwrap();
+            let settings = Settings::from_config(&gather(&cli, []).unwrap()).unwrap();
+            let rules = Rules::new(&settings, dir.path(), &Budget::new(settings.limits.memory_limit), Clock::new());
+            let topic = Topic::parse(b"compute.host1").unwrap();
+            let route = Route::open(&topic, &rules).unwrap();
+            let mut pull = Pull::new(Options::new().recv_mark(Mark::messages(1)));
+            pull.connect(&format!("ipc://{}", topic.socket_path(dir.path()).unwrap().display())).unwrap();
+            while route.stats().peers == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            for _ in 0..60 {
+                route.push(Message::from(vec![0; 500_000]).into(), 0).unwrap();
+            }
+            assert!(route.is_behind());
+            let reading = async {
+                loop {
+                    if reads {
+                        pull.recv().await;
+                    }
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::select! {
+                () = route.catch_up() => {}
+                () = reading => {}
+            }
+            assert_eq!((route.lags(), route.budget.used() <= CAUGHT_UP), (!reads, reads));
+        }
+    }
+}

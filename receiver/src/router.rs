@@ -9,12 +9,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use oslo_rpc::Topic;
+use oslo_rpc::envelope::Style;
 use zmtp::{Inbox, Run, SendError};
 
 use crate::backends::{Backends, Way};
+use crate::passing::{Copy, Fate, Id, Outcome};
 use crate::recent::RecentRoutes;
+use crate::recorder::Record;
 use crate::route::Route;
 use crate::routes::Routes;
+use crate::senders::Entry;
+use crate::taps::Sight;
 
 /// The inbox of one connection.
 ///
@@ -23,40 +28,71 @@ use crate::routes::Routes;
 pub(crate) struct Router {
     routes: Arc<Routes>,
     backends: Arc<Backends>,
-    peer: String,
+    sender: Entry,
     recent: RecentRoutes,
+    notes: Notes,
     /// Nothing more is read until this is over.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
+/// What is to be told of the messages of one read.
+#[derive(Debug, Default)]
+struct Notes {
+    /// How many more runs the recorder takes down.
+    left: usize,
+    /// Message by message.
+    each: bool,
+    /// Messages that the recorder has, with their ids.
+    taken_down: usize,
+    /// Whether anybody watches.
+    watched: bool,
+}
+
+impl Notes {
+    #[inline]
+    fn any(&self) -> bool {
+        self.left > 0 || self.watched
+    }
+}
+
 impl Router {
-    pub(crate) fn new(routes: Arc<Routes>, backends: Arc<Backends>, peer: &str) -> Self {
-        Self { routes, backends, peer: peer.to_owned(), recent: RecentRoutes::default(), pause: None }
+    pub(crate) fn new(routes: Arc<Routes>, backends: Arc<Backends>, sender: Entry) -> Self {
+        Self { routes, backends, sender, recent: RecentRoutes::default(), notes: Notes::default(), pause: None }
     }
 
-    /// Hands on messages of one topic.
-    fn hand_on(&mut self, mut messages: Run) {
+    /// Hands on messages of one topic that came at `now`.
+    fn hand_on(&mut self, mut messages: Run, now: u64) {
+        let seen = self.notes.any().then(|| messages.clone());
         loop {
             let Some(topic) = messages.first().nth(TOPIC_FRAME) else {
                 let n = messages.messages();
-                return self.routes.drops.note("no-topic", n, &self.peer, || "a message of one frame has no topic");
+                self.routes.drops.note("no-topic", n, self.sender.peer(), || "a message of one frame has no topic");
+                return self.tell(seen, None, Fate::of(Outcome::Dropped("no-topic")), now);
             };
             let route = match self.recent.find(topic) {
                 Some(route) => route.clone(),
                 None => match self.look_up(topic, messages.messages()) {
-                    Some(route) => route,
-                    None => return,
+                    Ok(route) => route,
+                    Err(reason) => return self.tell(seen, None, Fate::of(Outcome::Dropped(reason)), now),
                 },
             };
-            match route.push(messages) {
+            let before = seen.as_ref().map(|_| route.stats().tally);
+            let mut refused = None;
+            match route.push(messages, now) {
                 Ok(()) => {}
-                Err(SendError::Full(rest)) => self.routes.note_full(&route, &rest, &self.peer),
+                Err(SendError::Full(rest)) => {
+                    let reason = self.routes.note_full(&route, &rest, self.sender.peer());
+                    refused = Some((rest.messages(), reason));
+                }
                 Err(SendError::Closed(rest)) => {
                     // Given up as idle since it was used last.
                     self.recent.clear();
                     messages = rest;
                     continue;
                 }
+            }
+            if let Some(before) = before {
+                self.tell(seen, Some(&route), Fate { taken: route.outcome_since(&before), refused }, now);
             }
             if route.is_behind() {
                 self.pause = Some(Box::pin(async move { route.catch_up().await }));
@@ -65,14 +101,56 @@ impl Router {
         }
     }
 
-    /// The route of a topic that was not used lately; `None`: it has none, and `messages` messages are dropped.
-    fn look_up(&mut self, frame: &[u8], messages: usize) -> Option<Arc<Route>> {
+    /// Tells of messages that passed: the recorder, and whoever watches.
+    fn tell(&mut self, seen: Option<Run>, route: Option<&Route>, fate: Fate, now: u64) {
+        let Some(seen) = seen else { return };
+        let topic = route.map_or_else(|| Arc::from(""), Route::shared_key);
+        if self.notes.watched {
+            for (message, outcome) in seen.clone().zip(fate.each(seen.messages())) {
+                self.routes.taps.show(&topic, || Sight {
+                    at: now,
+                    peer: self.sender.peer().to_owned(),
+                    copy: Arc::new(Copy::of(&message)),
+                    outcome,
+                    lost: 0,
+                });
+            }
+        }
+        if self.notes.left == 0 {
+            return;
+        }
+        self.notes.left -= 1;
+        let record = |run: &Run, outcome| Record {
+            at: now,
+            sender: self.sender.sender().clone(),
+            topic: topic.clone(),
+            style: run.first().nth(STYLE_FRAME).and_then(Style::parse),
+            id: Id::of_first(run),
+            messages: run.messages(),
+            octets: run.octets(),
+            outcome,
+        };
+        if self.notes.each {
+            self.notes.taken_down += seen.messages();
+            let fates = fate.each(seen.messages());
+            seen.zip(fates).for_each(|(message, outcome)| self.routes.recorder.add(record(&message.into(), outcome)));
+        } else if let Some(first) = fate.each(seen.messages()).next() {
+            self.notes.taken_down += 1;
+            self.routes.recorder.add(record(&seen, first));
+        }
+    }
+
+    /// The route of a topic that was not used lately.
+    ///
+    /// # Errors
+    /// It has none, for this reason, and `messages` messages are dropped.
+    fn look_up(&mut self, frame: &[u8], messages: usize) -> Result<Arc<Route>, &'static str> {
         let drops = &self.routes.drops;
         let topic = match Topic::parse(frame) {
             Ok(topic) => topic,
             Err(error) => {
-                drops.note(error.reason(), messages, &self.peer, || error);
-                return None;
+                drops.note(error.reason(), messages, self.sender.peer(), || error);
+                return Err(error.reason());
             }
         };
         let route = match self.routes.find(&topic) {
@@ -83,8 +161,8 @@ impl Router {
                 match self.routes.open(&topic) {
                     Ok(route) => route,
                     Err(error) => {
-                        drops.note(error.reason(), messages, &self.peer, || format!("topic {topic}: {error}"));
-                        return None;
+                        drops.note(error.reason(), messages, self.sender.peer(), || format!("topic {topic}: {error}"));
+                        return Err(error.reason());
                     }
                 }
             }
@@ -92,14 +170,12 @@ impl Router {
         match self.backends.way(&topic, &route) {
             Way::Own => self.recent.insert(frame, route.clone()),
             Way::Wait => {}
-            Way::Machine(machine) => return Some(machine),
+            Way::Machine(machine) => return Ok(machine),
         }
-        Some(route)
+        Ok(route)
     }
-}
 
-impl Inbox for Router {
-    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+    fn poll_hand_on(&mut self, cx: &mut Context<'_>, run: &mut Run, now: u64) -> Poll<()> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
@@ -109,16 +185,43 @@ impl Inbox for Router {
                 return Poll::Ready(());
             }
             let same = run.split_leading(|mut a, mut b| a.nth(TOPIC_FRAME) == b.nth(TOPIC_FRAME));
-            self.hand_on(same);
+            self.hand_on(same, now);
         }
+    }
+}
+
+impl Inbox for Router {
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+        // Once for all that one read brought: neither the clock nor the counters are for each message.
+        let each = run.messages() <= FEW;
+        self.notes = Notes {
+            left: if self.routes.recorder.is_on() { if each { FEW } else { 1 } } else { 0 },
+            each,
+            taken_down: 0,
+            watched: self.routes.taps.any(),
+        };
+        let (now, messages, octets) = (self.sender.clock().now(), run.messages(), run.octets());
+        let result = self.poll_hand_on(cx, run, now);
+        let unrecorded = messages - run.messages() - self.notes.taken_down;
+        if unrecorded > 0 {
+            self.routes.recorder.skip(unrecorded);
+        }
+        self.sender.note(messages - run.messages(), octets - run.octets(), now);
+        result
     }
 }
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Router").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Router").field("sender", &self.sender).finish_non_exhaustive()
     }
 }
 
 /// The frame that names the topic, counted from 0.
 const TOPIC_FRAME: usize = 1;
+/// And the one that names the style.
+const STYLE_FRAME: usize = 2;
+
+/// Messages of a read that the recorder takes down one by one; of a read that brings more, it takes down the first run. So
+/// each of the hundreds in a full read costs a few instructions more, and RPC at its usual pace is taken down whole.
+const FEW: usize = 8;

@@ -9,6 +9,8 @@
 mod types;
 mod options;
 mod reader;
+mod admin;
+mod log;
 mod gather;
 
 use std::path::PathBuf;
@@ -16,14 +18,14 @@ use std::time::Duration;
 
 use oslo_config::{Config, OptType, Setting, ValueError};
 use thiserror::Error;
-use tracing::Level;
 
+pub use self::admin::{AdminSettings, AdminSocket};
 pub use self::gather::gather;
 pub use self::options::{DECLARED, OURS};
 use self::reader::Reader;
 pub use self::reader::Warning;
 use self::types::HostName;
-use crate::cli::PROGRAM;
+use crate::logging::LogSettings;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,10 @@ pub struct Settings {
     pub lame_duck_time: Duration,
     /// How long a peer may take from connecting to the end of its handshake; never zero.
     pub handshake_timeout: Duration,
+    /// How many of the last messages are remembered.
+    pub flight_records: usize,
+    /// Where the admin endpoint is.
+    pub admin: AdminSettings,
     /// What is logged, and where.
     pub log: LogSettings,
     /// What an operator should know, to be logged at start.
@@ -89,19 +95,6 @@ pub struct Limits {
     pub topic_max_octets: usize,
     /// Octets queued for all topics together.
     pub memory_limit: usize,
-}
-
-/// What is logged, and where. Standard error or a file or both, never neither.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// The least severe level that is logged.
-    pub level: Level,
-    /// The file, if any.
-    pub file: Option<PathBuf>,
-    /// Whether standard error gets the lines.
-    pub stderr: bool,
-    /// The host name that lines tell, if they are JSON.
-    pub json: Option<String>,
 }
 
 impl Settings {
@@ -146,7 +139,10 @@ impl Settings {
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
             lame_duck_time: reader.require(&options::LAME_DUCK_TIME)?.value.0,
             handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
-            log: log(reader, &host)?,
+            // Each is some hundred octets.
+            flight_records: usize::try_from(reader.require(&options::FLIGHT_RECORDS)?.value).unwrap_or(0).min(1 << 20),
+            admin: admin::admin(reader)?,
+            log: log::log(reader, &host)?,
             host,
             warnings: reader.warnings.clone(),
         })
@@ -202,30 +198,9 @@ fn limits(reader: &mut Reader<'_>) -> Result<Limits, ValueError> {
     })
 }
 
-fn log(reader: &mut Reader<'_>, host: &str) -> Result<LogSettings, ValueError> {
-    let level = match (reader.require(&options::DEBUG)?.value, reader.require(&options::VERBOSE)?.value) {
-        (true, _) => Level::DEBUG,
-        (false, true) => Level::INFO,
-        (false, false) => Level::WARN,
-    };
-    let file = reader.get(&options::LOG_FILE)?.value.map(|path| path.0);
-    let directory = reader.get(&options::LOG_DIR)?.value.map(|path| path.0);
-    let file = match (directory, file) {
-        (Some(directory), Some(file)) => Some(directory.join(file)),
-        (Some(directory), None) => Some(directory.join(format!("{PROGRAM}.log"))),
-        (None, file) => file,
-    };
-    let stderr = reader.get(&options::USE_STDERR)?.value.unwrap_or(false) || file.is_none();
-    let json = reader.require(&options::USE_JSON)?.value.then(|| host.to_owned());
-    Ok(LogSettings { level, file, stderr, json })
-}
-
 fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError> {
     reader.warn_if_set(&options::CONTEXTS, "has no effect here");
     reader.warn_if_set(&options::LOG_CONFIG_APPEND, "has no effect here: set debug, log_file or log_dir");
-    if reader.require(&options::USE_SYSLOG)?.value {
-        reader.warn_if_set(&options::USE_SYSLOG, "has no effect here: log to standard error or a file");
-    }
     // The receiver asks no matchmaker, whatever its name; only None is worth a word.
     let _ = reader.is_none(options::MATCHMAKER.declaration());
     Ok(())
@@ -233,7 +208,13 @@ fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError>
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use tracing::Level;
+
     use super::*;
+    use crate::cli::PROGRAM;
+    use crate::logging::{Facility, Levels, RateLimit};
 
     const FILE: &str = "[DEFAULT]\n";
 
@@ -277,7 +258,22 @@ mod tests {
             drain_timeout: Duration::from_secs(10),
             lame_duck_time: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
-            log: LogSettings { level: Level::INFO, file: None, stderr: true, json: None },
+            flight_records: 8192,
+            admin: AdminSettings {
+                socket: Some(AdminSocket { path: "/run/oslo-zmq/admin.sock".into(), is_explicit: false }),
+                listen: None,
+                metrics_max_topics: 1000,
+            },
+            log: LogSettings {
+                levels: Levels::of(Level::INFO),
+                file: None,
+                stderr: true,
+                json: None,
+                syslog: None,
+                journal: false,
+                rate: None,
+                program: PROGRAM,
+            },
             warnings: Vec::new(),
         };
         assert_eq!(settings, expected);
@@ -376,17 +372,14 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_told_once_and_never_fails() {
-        let text = "[DEFAULT]\nrpc_zmq_contexts = $nonsense\nuse_syslog = yes\nlog_config = /etc/l\n\
-                    rpc_zmq_matchmaker = $nonsense\n";
+        let text = "[DEFAULT]\nrpc_zmq_contexts = $nonsense\nlog_config = /etc/l\nrpc_zmq_matchmaker = $nonsense\n";
         assert_eq!(
             told(text),
             [
                 "x.conf:2: rpc_zmq_contexts has no effect here",
-                "x.conf:4: log_config_append has no effect here: set debug, log_file or log_dir",
-                "x.conf:3: use_syslog has no effect here: log to standard error or a file",
+                "x.conf:3: log_config_append has no effect here: set debug, log_file or log_dir",
             ]
         );
-        assert_eq!(settings(&format!("{FILE}use_syslog = no")).warnings, []);
     }
 
     #[test]
@@ -397,6 +390,21 @@ mod tests {
         assert_eq!(lowered.limits.max_message_size, 1 << 20);
         let warning = "x.conf:3: max_message_size is lowered to 1048576 octets, the topic_max_octets; raise both";
         assert_eq!(told(text), [warning]);
+    }
+
+    #[test]
+    fn the_admin_endpoint_is_where_the_options_say_and_not_for_strangers() {
+        let text = |line: &str| format!("[zmq_receiver]\n{line}\n");
+        let admin = |line: &str| settings(&text(line)).admin;
+        assert_eq!(admin("admin_socket =").socket, None);
+        let chosen = AdminSocket { path: "/run/a".into(), is_explicit: true };
+        assert_eq!(admin("admin_socket = /run/a").socket, Some(chosen));
+        assert_eq!(admin("admin_listen = [::1]:9510").listen, Some("[::1]:9510".parse().unwrap()));
+        let open = "admin_listen = 0.0.0.0:9510";
+        assert_eq!(admin(open).listen, None);
+        let warning = &told(&text(open))[0];
+        assert!(warning.starts_with("x.conf:2: admin_listen = 0.0.0.0:9510 is no loopback address"), "{warning}");
+        assert!(admin(&format!("{open}\nadmin_allow_remote = yes")).listen.is_some());
     }
 
     #[test]
@@ -412,7 +420,17 @@ mod tests {
         assert!(!log("log_file = x").stderr);
         assert!(log("use_stderr = false").stderr);
         assert_eq!(log("use_json = true\nrpc_zmq_host = h").json.as_deref(), Some("h"));
-        assert_eq!(log("verbose = False").level, Level::WARN);
-        assert_eq!(log("verbose = False\ndebug = True").level, Level::DEBUG);
+        assert_eq!(log("verbose = False").levels, Levels::of(Level::WARN));
+        assert_eq!(log("verbose = False\ndebug = True").levels, Levels::of(Level::DEBUG));
+        let levels = log("default_log_levels = amqp=WARN, zmtp=DEBUG").levels.to_string();
+        assert_eq!(levels, "info,amqp=warning,zmtp=debug");
+        let syslog = log("use_syslog = yes\nsyslog_log_facility = LOG_LOCAL3");
+        assert!(!syslog.stderr && syslog.syslog == Facility::named("local3"));
+        assert!(log("use_syslog = yes\nuse_stderr = yes").stderr);
+        let journal = log("use_journal = yes\nlog_file = x");
+        assert!(!journal.stderr && journal.journal && journal.file.is_some());
+        let limit = RateLimit { interval: Duration::from_secs(5), burst: 100, except: Some(Level::ERROR) };
+        assert_eq!(log("rate_limit_interval = 5\nrate_limit_burst = 100").rate, Some(limit));
+        assert_eq!(log("rate_limit_interval = 5").rate, None);
     }
 }

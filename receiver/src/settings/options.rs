@@ -6,7 +6,10 @@
 
 use oslo_config::{Declaration, Opt};
 
-use super::types::{AbsoluteDir, Address, AnyPath, Count, Deadline, HostName, Octets, Port, Wait};
+use super::types::{
+    AbsolutePath, Address, AnyPath, Count, Deadline, HostName, LevelName, Listen, ModuleLevels, Octets, Port,
+    SyslogFacility, Wait,
+};
 
 pub(super) const BIND_ADDRESS: Opt<Address> =
     Opt::new("rpc_zmq_bind_address", "Address or interface to listen on; * is all of them.").or("*");
@@ -14,7 +17,7 @@ pub(super) const BIND_ADDRESS: Opt<Address> =
 pub(super) const PORT: Opt<Port> =
     Opt::new("rpc_zmq_port", "TCP port to listen on, the same on every machine.").or("9501");
 
-pub(super) const IPC_DIR: Opt<AbsoluteDir> =
+pub(super) const IPC_DIR: Opt<AbsolutePath> =
     Opt::new("rpc_zmq_ipc_dir", "Directory of the local sockets that services connect to.").or("/var/run/openstack");
 
 pub(super) const HOST: Opt<HostName> = Opt::new(
@@ -51,7 +54,27 @@ pub(super) const USE_STDERR: Opt<bool> =
 
 pub(super) const USE_JSON: Opt<bool> = Opt::new("use_json", "Log lines as JSON objects instead of text.").or("false");
 
-pub(super) const USE_SYSLOG: Opt<bool> = Opt::new("use_syslog", "Without effect here.").or("false");
+pub(super) const DEFAULT_LOG_LEVELS: Opt<ModuleLevels> = Opt::new(
+    "default_log_levels",
+    "Levels of single modules, as in zmtp=DEBUG,zmq_receiver.drops=ERROR; modules of other programs may stand there.",
+);
+
+pub(super) const USE_SYSLOG: Opt<bool> = Opt::new("use_syslog", "Log to syslog.").or("false");
+
+pub(super) const SYSLOG_LOG_FACILITY: Opt<SyslogFacility> =
+    Opt::new("syslog_log_facility", "Whose lines they are to syslog.").or("LOG_USER");
+
+pub(super) const USE_JOURNAL: Opt<bool> =
+    Opt::new("use_journal", "Log to systemd's journal, fields as fields.").or("false");
+
+pub(super) const RATE_LIMIT_INTERVAL: Opt<i64> =
+    Opt::new("rate_limit_interval", "Seconds in which there may be rate_limit_burst lines; 0: any number.").or("0");
+
+pub(super) const RATE_LIMIT_BURST: Opt<i64> =
+    Opt::new("rate_limit_burst", "Lines in rate_limit_interval; further ones are left out and counted.").or("0");
+
+pub(super) const RATE_LIMIT_EXCEPT_LEVEL: Opt<LevelName> =
+    Opt::new("rate_limit_except_level", "Lines of this level and more severe ones are not limited.").or("CRITICAL");
 
 pub(super) const LOG_CONFIG_APPEND: Opt<AnyPath> =
     Opt::new("log_config_append", "Without effect here.").formerly(&[("DEFAULT", "log_config")]);
@@ -104,6 +127,32 @@ pub(super) const HANDSHAKE_TIMEOUT: Opt<Deadline> =
         .in_group(OURS)
         .or("10");
 
+pub(super) const ADMIN_SOCKET: Opt<AbsolutePath> =
+    Opt::new("admin_socket", "Unix socket of the admin endpoint; empty: there is none.")
+        .in_group(OURS)
+        .or("/run/oslo-zmq/admin.sock");
+
+pub(super) const ADMIN_LISTEN: Opt<Listen> = Opt::new(
+    "admin_listen",
+    "Address and port of the admin endpoint over TCP, for reading only; by default there is none.",
+)
+.in_group(OURS);
+
+pub(super) const ADMIN_ALLOW_REMOTE: Opt<bool> =
+    Opt::new("admin_allow_remote", "Let admin_listen be an address that other machines reach.")
+        .in_group(OURS)
+        .or("false");
+
+pub(super) const METRICS_MAX_TOPICS: Opt<Count> =
+    Opt::new("metrics_max_topics", "Most topics that metrics name; further ones are summed up.")
+        .in_group(OURS)
+        .or("1000");
+
+pub(super) const FLIGHT_RECORDS: Opt<i64> =
+    Opt::new("flight_records", "How many of the last messages are remembered, without their bodies; 0: none.")
+        .in_group(OURS)
+        .or("8192");
+
 /// All of them, in the order in which an operator would want to read them.
 pub const DECLARED: &[Declaration] = &[
     *BIND_ADDRESS.declaration(),
@@ -119,7 +168,13 @@ pub const DECLARED: &[Declaration] = &[
     *LOG_DIR.declaration(),
     *USE_STDERR.declaration(),
     *USE_JSON.declaration(),
+    *DEFAULT_LOG_LEVELS.declaration(),
     *USE_SYSLOG.declaration(),
+    *SYSLOG_LOG_FACILITY.declaration(),
+    *USE_JOURNAL.declaration(),
+    *RATE_LIMIT_INTERVAL.declaration(),
+    *RATE_LIMIT_BURST.declaration(),
+    *RATE_LIMIT_EXCEPT_LEVEL.declaration(),
     *LOG_CONFIG_APPEND.declaration(),
     *MAX_TOPICS.declaration(),
     *MAX_CONNECTIONS.declaration(),
@@ -132,6 +187,11 @@ pub const DECLARED: &[Declaration] = &[
     *DRAIN_TIMEOUT.declaration(),
     *LAME_DUCK_TIME.declaration(),
     *HANDSHAKE_TIMEOUT.declaration(),
+    *ADMIN_SOCKET.declaration(),
+    *ADMIN_LISTEN.declaration(),
+    *ADMIN_ALLOW_REMOTE.declaration(),
+    *METRICS_MAX_TOPICS.declaration(),
+    *FLIGHT_RECORDS.declaration(),
 ];
 
 /// The group of our own options.

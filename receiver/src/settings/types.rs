@@ -4,12 +4,15 @@
 //! up late, or in the traffic. Here each option has the narrowest type that takes every value
 //! that can work. For all of them an empty text is no value.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use oslo_config::{Malformed, OptType};
+use tracing::Level;
+
+use crate::logging::{Facility, level};
 
 /// Where to listen: `*`, an IP address (IPv6 bare or in brackets), or the name of a network
 /// interface. Kept without brackets.
@@ -39,6 +42,60 @@ impl OptType for Port {
     }
 }
 
+/// An address to listen on for this machine.
+#[derive(Debug, PartialEq)]
+pub(super) struct Listen(pub(super) SocketAddr);
+
+impl OptType for Listen {
+    const EXPECTED: &'static str = "an IP address and a port, such as 127.0.0.1:9510 or [::1]:9510";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        let address = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
+        unless_empty(text, address.map(Self))
+    }
+}
+
+/// Levels of single modules.
+#[derive(Debug, PartialEq)]
+pub(super) struct ModuleLevels(pub(super) Vec<(String, Level)>);
+
+impl OptType for ModuleLevels {
+    const EXPECTED: &'static str = "modules and levels, such as zmtp=DEBUG,zmq_receiver.drops=ERROR";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        let read = |pair: &str| {
+            let (module, name) = pair.split_once('=')?;
+            Some((module.trim().to_owned(), level(name.trim())?))
+        };
+        unless_empty(text, pairs.map(read).collect::<Option<_>>().map(Self))
+    }
+}
+
+/// A level of Python's `logging`.
+#[derive(Debug, PartialEq)]
+pub(super) struct LevelName(pub(super) Level);
+
+impl OptType for LevelName {
+    const EXPECTED: &'static str = "CRITICAL, ERROR, WARNING, INFO or DEBUG";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        unless_empty(text, level(text).map(Self))
+    }
+}
+
+/// A facility of syslog.
+#[derive(Debug, PartialEq)]
+pub(super) struct SyslogFacility(pub(super) Facility);
+
+impl OptType for SyslogFacility {
+    const EXPECTED: &'static str = "a facility of syslog, such as LOG_USER, LOG_DAEMON or LOG_LOCAL0";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        unless_empty(text, Facility::named(text).map(Self))
+    }
+}
+
 /// The name of a machine, such as matchmaker data holds.
 #[derive(Debug, PartialEq)]
 pub(super) struct HostName(pub(super) String);
@@ -53,12 +110,12 @@ impl OptType for HostName {
     }
 }
 
-/// A directory that means the same to every program on the machine.
+/// A path that means the same to every program on the machine.
 #[derive(Debug, PartialEq)]
-pub(super) struct AbsoluteDir(pub(super) PathBuf);
+pub(super) struct AbsolutePath(pub(super) PathBuf);
 
-impl OptType for AbsoluteDir {
-    const EXPECTED: &'static str = "a directory that begins with /";
+impl OptType for AbsolutePath {
+    const EXPECTED: &'static str = "a path that begins with /";
 
     fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
         let is_absolute = text.starts_with('/') && !text.contains('\0');
@@ -203,6 +260,13 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_our_own() {
+        assert_eq!(value("127.0.0.1:9510"), Some(Listen(([127, 0, 0, 1], 9510).into())));
+        assert_eq!(Listen::from_text(""), Ok(None));
+        refused::<Listen>(&["127.0.0.1", "127.0.0.1:0", "localhost:1", ":9510", "9510", "::1:9510x"]);
+    }
+
+    #[test]
     fn host_names() {
         assert_eq!(value("node7.example.com"), Some(HostName("node7.example.com".to_owned())));
         refused::<HostName>(&["a b", "a/b", "..\\b", "a\n", "a\0", &"a".repeat(254)]);
@@ -210,8 +274,8 @@ mod tests {
 
     #[test]
     fn directories_and_paths() {
-        assert_eq!(value("/run/x"), Some(AbsoluteDir("/run/x".into())));
-        refused::<AbsoluteDir>(&["run/x", "~/x", "/a\0b"]);
+        assert_eq!(value("/run/x"), Some(AbsolutePath("/run/x".into())));
+        refused::<AbsolutePath>(&["run/x", "~/x", "/a\0b"]);
         assert_eq!(value("x.log"), Some(AnyPath("x.log".into())));
         assert_eq!(AnyPath::from_text(""), Ok(None));
         refused::<AnyPath>(&["\0"]);
@@ -221,6 +285,16 @@ mod tests {
     fn counts() {
         assert_eq!(value("4096"), Some(Count(4096)));
         refused::<Count>(&["0", "-1", "4294967296", "1e3", "unlimited"]);
+    }
+
+    #[test]
+    fn levels_and_facilities() {
+        let levels = vec![("amqp".to_owned(), Level::WARN), ("zmtp".to_owned(), Level::DEBUG)];
+        assert_eq!(value("amqp=WARN, zmtp = debug,"), Some(ModuleLevels(levels)));
+        refused::<ModuleLevels>(&["zmtp", "zmtp=loud", "=,"]);
+        assert_eq!(value("CRITICAL"), Some(LevelName(Level::ERROR)));
+        refused::<LevelName>(&["LOUD", "10"]);
+        refused::<SyslogFacility>(&["LOG_NONSENSE", "24"]);
     }
 
     #[test]

@@ -27,7 +27,6 @@ mod socket {
     mod roster;
     mod stats;
     mod brief;
-    mod outcome;
     pub(crate) mod shared;
     #[path = "../../../../zmtp/src/socket/outbound.rs"]
     pub(crate) mod outbound;

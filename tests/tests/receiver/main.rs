@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`start`] (configuration, refusals), [`config`] (what can be learned of it without a start), [`publish`]
 //! (fanouts and replies to libzmq), [`isolation`] (topics do not feel one another), [`limits`] (what an operator sees of
-//! them), [`restart`] (after a crash), [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd),
-//! [`package`] (the Debian package and its unit).
+//! them), [`restart`] (after a crash), [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd), [`curl`]
+//! (a client of HTTP), [`admin`] (the admin endpoint), [`observe`] (the commands that ask it), [`metrics`] (Prometheus),
+//! [`passing`] (messages as they pass), [`log`] (where lines go, and what never stands in one), [`page`] (the status page), [`package`] (the Debian package and its unit).
 //! What it does to messages in detail is tested in its own crate, in one process; bad input in `hostile.rs`, and that
 //! nothing is lost in `nothing_lost.rs`.
 
@@ -16,4 +17,11 @@ mod restart;
 mod signals;
 mod reload;
 mod manager;
+mod curl;
+mod admin;
+mod observe;
+mod metrics;
+mod passing;
+mod log;
+mod page;
 mod package;

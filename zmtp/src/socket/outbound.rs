@@ -22,7 +22,6 @@ use tokio::{
 
 use super::{
     brief::{Brief, BriefGuard},
-    outcome::SendError,
     roster::Roster,
     shared::Socket,
     stats::Stats,
@@ -62,15 +61,6 @@ pub(crate) enum Refused<M> {
     /// There is room, but the sender should let the connections write first.
     Ahead(M),
     Closed(M),
-}
-
-impl<M: Payload> From<Refused<M>> for SendError {
-    fn from(refused: Refused<M>) -> Self {
-        match refused {
-            Refused::Full(payload) | Refused::Ahead(payload) => Self::Full(payload.into_message()),
-            Refused::Closed(payload) => Self::Closed(payload.into_message()),
-        }
-    }
 }
 
 /// What became of [`Outbound::push`].

@@ -49,6 +49,15 @@ pub struct Push {
     core: Core<Outbound<LoadBalancer>>,
 }
 
+impl<M: Payload> From<Refused<M>> for SendError {
+    fn from(refused: Refused<M>) -> Self {
+        match refused {
+            Refused::Full(payload) | Refused::Ahead(payload) => Self::Full(payload.into_message()),
+            Refused::Closed(payload) => Self::Closed(payload.into_message()),
+        }
+    }
+}
+
 impl Push {
     /// A socket without endpoints.
     pub fn new(options: Options) -> Self {

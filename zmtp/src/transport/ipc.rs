@@ -163,12 +163,13 @@ impl Transport for Ipc {
 
     fn adopt(&self, listener: OpenListener) -> io::Result<Box<dyn Listener>> {
         let OpenListener::Ipc(listener) = listener else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let name = listener.local_addr()?;
+        let address = match name.as_pathname() {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => format!("@{}", String::from_utf8_lossy(abstract_name(&name).unwrap_or(b"nameless"))),
+        };
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        let address = match listener.local_addr()?.as_pathname() {
-            Some(path) => path.to_string_lossy().into_owned(),
-            None => "@inherited".to_owned(),
-        };
         Ok(Box::new(IpcAcceptor { listener, address, ipc: self.clone(), _file: None }))
     }
 }
@@ -232,6 +233,16 @@ fn link(stream: UnixStream, address: &str) -> io::Result<(Link, Process)> {
     let pid = process.pid.map_or_else(String::new, |pid| format!(" pid {pid}"));
     let peer = format!("{address}{pid} uid {}", process.uid);
     Ok((Link::new(stream, peer).of_process(process), process))
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_name(address: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    std::os::linux::net::SocketAddrExt::as_abstract_name(address)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_name(_: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    None
 }
 
 /// `sun_path` has 108 octets, the last for the NUL (unix(7)).

@@ -268,10 +268,10 @@ const BACKLOG: u32 = 4096;
 
 /// Octets that the kernel takes before it has sent those that it has (`TCP_NOTSENT_LOWAT`): as much as one read of a peer.
 ///
-/// Otherwise it takes megabytes, which leave the caches before they are sent, and sends them only as acknowledgements come:
-/// on a connection within one host, at the receiver's expense. Over loopback, two CPUs, medians of 3 to 7 rounds in turns with
-/// the system's default: messages of 1 KiB 1.9 to 2.1 times as many, 4 KiB 0.95 to 2.4, 16 KiB 1.6 to 2.3, 64 KiB 1.5 to 1.6; of 64
-/// octets 0.8 to 1.3. 32 KiB was better for some sizes and twice as bad for others, 128 KiB gained a third of it.
+/// Otherwise it takes megabytes, which leave the caches before they are sent, and sends them as acknowledgements come: on a
+/// connection within one host, at the receiver's expense. Over loopback, on two CPUs, in turns with the system's default:
+/// messages of 64 octets 0.8 to 1.35 times as many, 1 KiB 1.9 to 2.1, 4 KiB 0.95 to 2.6, 16 KiB 1.6 to 2.5, 64 KiB 1.5. With 32 KiB
+/// some sizes did better and others half as well; 128 KiB gained little.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 64 << 10;
 
