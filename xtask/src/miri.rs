@@ -48,6 +48,7 @@ const SLOW: &[&str] = &[
     "a_flood_of_subscriptions_is_an_error",
     "a_long_topic_takes_no_stack",
     "any_cut_gives_the_same_items",
+    "any_partial_write_goes_on_where_it_stopped",
     "it_equals_a_naive_set",
     "how_long_a_comparison_takes",
 ];
