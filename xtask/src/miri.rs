@@ -49,6 +49,7 @@ const SLOW: &[&str] = &[
     "a_long_topic_takes_no_stack",
     "any_cut_gives_the_same_items",
     "any_partial_write_goes_on_where_it_stopped",
+    "each_kind_is_the_same_octets",
     "what_is_referred_to_is_not_written_again",
     "it_equals_a_naive_set",
     "how_long_a_comparison_takes",
