@@ -133,7 +133,7 @@ fn scripts(corpus: &mut Corpus) -> Result<(), Box<dyn Error>> {
                 (state >> 24) as u8
             })
             .collect();
-        for target in ["pair", "subscriptions"] {
+        for target in ["operations", "pair", "subscriptions"] {
             corpus.write(target, &format!("script-{n}"), &octets)?;
         }
     }

@@ -11,6 +11,7 @@
 //! | [`metadata`] | a property list | what is accepted encodes to the same octets |
 //! | [`command`] | a command's body | what is decoded is what was there; names print harmlessly |
 //! | [`connection`] | cuts, a role, a stream | any cut gives the same events; what is answered is well-formed |
+//! | [`operations`] | a socket type, a mechanism, things to do | an error is the last word; what has passed is not due again |
 //! | [`pair`] | things to do | messages and subscriptions arrive once, whole and in order |
 //! | [`secured`] | cuts, a mechanism, what is altered and added on the way | under CURVE no message arrives that was not sent |
 //! | [`subscriptions`] | things to do | a topic is for those who subscribed to a start of it |
@@ -34,6 +35,7 @@ mod feed;
 mod model;
 mod elements;
 mod connection;
+mod operations;
 mod pair;
 mod secured;
 mod subscriptions;
@@ -43,6 +45,7 @@ pub mod replay;
 
 pub use connection::connection;
 pub use elements::{command, frames, greeting, metadata};
+pub use operations::operations;
 pub use pair::pair;
 pub use received::received;
 pub use secured::secured;
@@ -53,12 +56,13 @@ pub use text::{endpoint, ini, key, ring, topic};
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is that of its binary and of its directory in the corpus.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("greeting", greeting),
     ("frames", frames),
     ("metadata", metadata),
     ("command", command),
     ("connection", connection),
+    ("operations", operations),
     ("pair", pair),
     ("secured", secured),
     ("subscriptions", subscriptions),

@@ -20,6 +20,7 @@ mod elf;
 mod environment;
 mod fuzz;
 mod lint;
+mod miri;
 mod msrv;
 mod package;
 mod python;
@@ -58,6 +59,8 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Run zmtp's tests of protocol and patterns under miri, which needs a nightly compiler
+    Miri,
     /// Run the benchmarks, built for release
     Bench {
         /// Arguments for the benchmark program
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::Lint => lint::run().map_err(Into::into),
         Task::Dist => dist::run().map_err(Into::into),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map_err(Into::into),
+        Task::Miri => miri::run().map_err(Into::into),
         Task::Bench { arguments } => bench::run(&arguments).map_err(Into::into),
     };
     match outcome {

@@ -15,7 +15,8 @@ use super::{command, error::ProtocolError};
 pub struct Heartbeats {
     /// From one PING to the next (libzmq: `ZMQ_HEARTBEAT_IVL`). Zero: none is sent.
     pub interval: Duration,
-    /// A peer of which nothing has come for so long after a PING is gone (`ZMQ_HEARTBEAT_TIMEOUT`).
+    /// A peer of which nothing has come for so long after a PING is gone (`ZMQ_HEARTBEAT_TIMEOUT`). Zero: none is, as with
+    /// libzmq.
     pub timeout: Duration,
     /// After how long without an octet of ours the peer may take us for gone (`ZMQ_HEARTBEAT_TTL`). Zero: it is told no
     /// time. Travels in tenths of a second, rounded up, 65.5 s at most: libzmq misreads more and cuts the connection at
@@ -96,7 +97,7 @@ impl Heartbeat {
         if first || signs.ping_waits {
             return Ok(None);
         }
-        if self.answer.is_none_or(|watch| watch.since.reads != signs.reads) {
+        if !ours.timeout.is_zero() && self.answer.is_none_or(|watch| watch.since.reads != signs.reads) {
             self.answer = Some(Watch::new(now, ours.timeout, signs));
         }
         self.pings = self.pings.wrapping_add(1);
@@ -189,6 +190,19 @@ mod tests {
         assert_eq!(at.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [200, 400]);
         assert_eq!(&at[0].1[..], b"\x04\x0b\x04PING\x00\x0f\x00\x00\x00\x01");
         assert_eq!((end.reason(), (now - t0).as_millis()), ("heartbeat-timeout", 500));
+    }
+
+    #[test]
+    fn without_a_timeout_nobody_is_given_up() {
+        let mut heartbeat =
+            Heartbeat::new(Heartbeats { interval: MS * 10, timeout: Duration::ZERO, ttl: Duration::ZERO });
+        heartbeat.start();
+        let now = Instant::now();
+        for n in 0..5 {
+            let asked = heartbeat.handle_timeout(now + MS * 10 * n, Signs { reads: 0, writes: 0, ping_waits: false });
+            assert_eq!(asked.unwrap().is_some(), n > 0);
+            assert_eq!(heartbeat.poll_timeout(now), Some(now + MS * 10 * (n + 1)));
+        }
     }
 
     #[test]

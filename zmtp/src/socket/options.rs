@@ -98,8 +98,8 @@ impl Options {
         self
     }
 
-    /// How long after a PING a peer may be silent (`ZMQ_HEARTBEAT_TIMEOUT`). Any octet counts. Default: the
-    /// [interval](Self::heartbeat_interval).
+    /// How long after a PING a peer may be silent (`ZMQ_HEARTBEAT_TIMEOUT`). Any octet counts. Zero: for ever.
+    /// Default: the [interval](Self::heartbeat_interval).
     pub fn heartbeat_timeout(mut self, time: Duration) -> Self {
         self.heartbeat_timeout = Some(time);
         self

@@ -1,0 +1,5 @@
+//! One connection and things done to it. See the function of this name in the library.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::operations);
