@@ -5,6 +5,8 @@
 
 mod budget;
 mod queue;
+mod numbers;
+mod ledger;
 mod peers;
 mod load_balancer;
 mod subscriptions;
@@ -15,7 +17,8 @@ mod fair_queue;
 pub use budget::Budget;
 pub use distributor::{Distributor, SubscriptionLimits};
 pub use fair_queue::{FairQueue, Turns};
-pub use load_balancer::LoadBalancer;
+pub use load_balancer::{LoadBalancer, Overflow};
+pub use numbers::Numbers;
 pub use peers::{Outflow, PeerId, PeerIds, Tally};
 pub use queue::{Mark, Queue};
 pub use retention::LateJoiners;

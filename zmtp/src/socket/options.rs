@@ -1,10 +1,10 @@
 //! What can be set on a socket. Every limit is finite unless the program says otherwise.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use super::security::Security;
 use crate::{
-    pattern::{Budget, LateJoiners, Mark, SubscriptionLimits},
+    pattern::{Budget, LateJoiners, Mark, Overflow, SubscriptionLimits},
     proto::Limits,
     transport::{Registry, Transport},
 };
@@ -31,6 +31,9 @@ pub struct Options {
     pub(crate) immediate: bool,
     pub(crate) linger: Duration,
     pub(crate) backlog: Option<Mark>,
+    pub(crate) overflow: Overflow,
+    pub(crate) time_to_live: Option<Duration>,
+    pub(crate) settler: Option<Settler>,
     pub(crate) late_joiners: Option<LateJoiners>,
     pub(crate) subscription_limits: SubscriptionLimits,
     pub(crate) budget: Option<Budget>,
@@ -111,6 +114,29 @@ impl Options {
         self
     }
 
+    /// PUSH: what a full [backlog](Self::backlog) does. Default: it refuses.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// PUSH: how long a message may wait in the [backlog](Self::backlog). What a peer has queued is the peer's. Default:
+    /// for ever.
+    pub fn time_to_live(mut self, time: Duration) -> Self {
+        self.time_to_live = Some(time);
+        self
+    }
+
+    /// PUSH with a [backlog](Self::backlog): `settle` is told the numbers of messages that the socket has done with,
+    /// because they were written whole, displaced or expired: for a program that keeps its own copies until then. Messages
+    /// have numbers in the order of sending, or those of [`try_send_numbered`](crate::Push::try_send_numbered).
+    ///
+    /// It is called by the tasks of connections and must not wait.
+    pub fn settler(mut self, settle: impl Fn(Range<u64>) + Send + Sync + 'static) -> Self {
+        self.settler = Some(Settler(Arc::new(settle)));
+        self
+    }
+
     /// PUB: hold messages for subscribers that come a moment late. Default: none, as in libzmq.
     pub fn late_joiners(mut self, rules: LateJoiners) -> Self {
         self.late_joiners = Some(rules);
@@ -143,6 +169,22 @@ impl Options {
     }
 }
 
+/// Who is told that messages are done with.
+#[derive(Clone)]
+pub(crate) struct Settler(Arc<dyn Fn(Range<u64>) + Send + Sync>);
+
+impl Settler {
+    pub(crate) fn settle(&self, numbers: Range<u64>) {
+        (self.0)(numbers);
+    }
+}
+
+impl fmt::Debug for Settler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settler")
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -157,6 +199,9 @@ impl Default for Options {
             immediate: false,
             linger: Duration::from_secs(30),
             backlog: None,
+            overflow: Overflow::Refuse,
+            time_to_live: None,
+            settler: None,
             late_joiners: None,
             subscription_limits: SubscriptionLimits::default(),
             budget: None,

@@ -58,7 +58,7 @@ impl Pub {
             options.late_joiners,
             options.budget.clone(),
         );
-        let outbound = Outbound::new(pattern);
+        let outbound = Outbound::new(pattern, None);
         let core = Core::new(outbound.clone(), options);
         if holds {
             let outbound = outbound.clone();

@@ -1,6 +1,9 @@
 //! PUSH (RFC 30).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     core::Core,
@@ -43,6 +46,7 @@ use crate::{
 pub struct Push {
     outbound: Arc<Outbound<LoadBalancer>>,
     core: Core<Outbound<LoadBalancer>>,
+    expires: bool,
 }
 
 /// A message that was not taken, given back.
@@ -59,9 +63,23 @@ pub enum SendError<M = Message> {
 impl Push {
     /// A socket without endpoints.
     pub fn new(options: Options) -> Self {
-        let pattern = LoadBalancer::new(options.send_mark, options.backlog, options.immediate, options.budget.clone());
-        let outbound = Outbound::new(pattern);
-        Self { core: Core::new(outbound.clone(), options), outbound }
+        let Options { send_mark, backlog, immediate, overflow, .. } = options;
+        let mut pattern =
+            LoadBalancer::new(send_mark, backlog, immediate, options.budget.clone()).with_overflow(overflow);
+        if options.settler.is_some() {
+            pattern = pattern.numbered();
+        }
+        let expires = options.time_to_live.is_some();
+        if let Some(time) = options.time_to_live {
+            pattern = pattern.with_time_to_live(time);
+        }
+        let outbound = Outbound::new(pattern, options.settler.clone());
+        let core = Core::new(outbound.clone(), options);
+        if expires {
+            let outbound = outbound.clone();
+            core.spawn_until_closed(async move { outbound.expire_forever().await });
+        }
+        Self { core, outbound, expires }
     }
 
     /// Listens; returns the endpoint with the port that the system chose. Needs a tokio runtime, as all of these do.
@@ -97,10 +115,14 @@ impl Push {
     #[inline]
     pub async fn send(&self, payload: impl Payload) -> Result<(), SendError> {
         match self.outbound.put(payload, true) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.note_held();
+                Ok(())
+            }
             Err(Refused::Closed(payload)) => Err(SendError::Closed(payload.into_message())),
             Err(Refused::Full(payload) | Refused::Ahead(payload)) => {
                 let put = self.outbound.put_later(payload).await;
+                self.note_held();
                 put.map_err(|payload| SendError::Closed(payload.into_message()))
             }
         }
@@ -111,7 +133,9 @@ impl Push {
     /// # Errors
     /// [`SendError`], with the message.
     pub fn try_send(&self, payload: impl Payload) -> Result<(), SendError> {
-        self.outbound.put(payload, false).map_err(|refused| match refused {
+        let put = self.outbound.put(payload, false);
+        self.note_held();
+        put.map_err(|refused| match refused {
             Refused::Full(payload) | Refused::Ahead(payload) => SendError::Full(payload.into_message()),
             Refused::Closed(payload) => SendError::Closed(payload.into_message()),
         })
@@ -123,11 +147,57 @@ impl Push {
     /// # Errors
     /// [`SendError`], with what was not taken.
     pub fn try_send_run(&self, mut run: Run) -> Result<(), SendError<Run>> {
-        match self.outbound.push(&mut run) {
+        let pushed = self.outbound.push(&mut run);
+        self.outcome(pushed, run)
+    }
+
+    /// As [`try_send_run`](Self::try_send_run), for messages numbered from `first`, which is above all numbers of messages
+    /// sent before: for sockets with a [settler](Options::settler). What is given back are the last of them.
+    ///
+    /// # Errors
+    /// [`SendError`], with what was not taken.
+    pub fn try_send_numbered(&self, mut run: Run, first: u64) -> Result<(), SendError<Run>> {
+        let pushed = self.outbound.push_numbered(&mut run, first);
+        self.outcome(pushed, run)
+    }
+
+    /// As [`try_send_numbered`](Self::try_send_numbered), for messages that came at `arrived` and that the program had
+    /// taken before: no mark and no budget stops them.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub fn restore(&self, run: Run, first: u64, arrived: Instant) -> Result<(), SendError<Run>> {
+        let pushed = self.outbound.restore(run.clone(), first, arrived);
+        self.outcome(pushed, run)
+    }
+
+    fn outcome(&self, pushed: Pushed, run: Run) -> Result<(), SendError<Run>> {
+        self.note_held();
+        match pushed {
             Pushed::All => Ok(()),
             Pushed::Full => Err(SendError::Full(run)),
             Pushed::Closed => Err(SendError::Closed(run)),
         }
+    }
+
+    /// What was sent may expire.
+    #[inline]
+    fn note_held(&self) {
+        if self.expires {
+            self.outbound.note_held();
+        }
+    }
+
+    /// Whether the [backlog](Options::backlog) is below its mark.
+    pub fn has_room(&self) -> bool {
+        self.outbound.has_room()
+    }
+
+    /// Waits until the [backlog](Options::backlog) is below its mark. A budget that others free does not end the wait.
+    ///
+    /// Cancel-safe.
+    pub async fn room(&self) {
+        self.outbound.room().await;
     }
 
     /// Waits until at most `octets` octets are queued: for a sender that must not run far ahead of its peers.
