@@ -15,9 +15,11 @@ pub mod logging;
 pub mod runtime_dir;
 pub mod dir_lock;
 pub mod descriptors;
+mod spool;
 mod drops;
 mod route;
 mod routes;
+mod posting;
 mod recent;
 mod router;
 mod inherited;
@@ -28,3 +30,4 @@ pub mod manager;
 pub mod service;
 
 pub use receiver::{Receiver, StartError, Stopped, Totals};
+pub use spool::SpoolTotals;

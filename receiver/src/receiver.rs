@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
 
 use crate::drops::host_of;
@@ -15,7 +15,8 @@ use crate::inherited::Inherited;
 use crate::logging::OncePer;
 use crate::router::Router;
 use crate::routes::Routes;
-use crate::settings::Settings;
+use crate::settings::{Settings, SpoolSettings};
+use crate::spool::{Restored, Spool, SpoolTotals};
 
 /// A running receiver.
 ///
@@ -59,6 +60,8 @@ pub struct Totals {
     pub dropped: BTreeMap<&'static str, u64>,
     /// TCP connections refused or cut for a fault of the peer, by reason.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Of the spool, if there is one.
+    pub spool: Option<SpoolTotals>,
     /// Each topic's own counters, by [key](oslo_rpc::Topic::key).
     pub topics: Vec<(String, Stats)>,
 }
@@ -86,7 +89,13 @@ impl Receiver {
     /// # Errors
     /// [`StartError`] when the runtime cannot have the socket.
     pub async fn start_on(listener: Option<TcpListener>, settings: &Settings, dir: &Path) -> Result<Self, StartError> {
-        let routes = Arc::new(Routes::new(settings, dir));
+        let (spool, restored) = match &settings.spool {
+            Some(spool) => open_spool(spool, settings.limits.max_connections),
+            None => (None, Vec::new()),
+        };
+        let routes = Arc::new(Routes::new(settings, dir, spool));
+        // Before anybody can send more to the same topics.
+        restored.into_iter().for_each(|messages| routes.restore(messages));
         let limits = Limits {
             max_frame: settings.limits.max_message_size,
             max_message: settings.limits.max_message_size,
@@ -154,6 +163,7 @@ impl Receiver {
             queued_octets: self.routes.memory().used(),
             dropped,
             faults: front.faults,
+            spool: self.routes.spool.as_ref().map(Spool::totals),
             topics,
         }
     }
@@ -167,9 +177,16 @@ impl Receiver {
         let written_before = self.totals().written;
         // What has arrived is still read and routed.
         self.intake.close(LAST_READS.min(self.drain_timeout)).await;
+        if let Some(spool) = &self.routes.spool {
+            spool.flush().await;
+        }
         let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
         let report = self.routes.close(linger).await;
+        if let Some(spool) = &self.routes.spool {
+            spool.close().await;
+            info!(left = report.discarded, totals = ?spool.totals(), "what is left is in the spool");
+        }
         let written = totals.written + report.flushed;
         let stopped = Stopped { delivered: written - written_before, left: report.discarded };
         info!(
@@ -182,6 +199,17 @@ impl Receiver {
             "stopped"
         );
         stopped
+    }
+}
+
+/// Without a spool messages are handed on as they are without the option, so that a disk that fails stops nothing.
+fn open_spool(settings: &SpoolSettings, connections: usize) -> (Option<Spool>, Vec<Restored>) {
+    match Spool::open(settings, connections) {
+        Ok((spool, restored)) => (Some(spool), restored),
+        Err(error) => {
+            error!("no spool, messages are handed on without it: {error}");
+            (None, Vec::new())
+        }
     }
 }
 

@@ -50,6 +50,7 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
             "log_file, log_dir, use_stderr or use_json",
             LogSettings { level: wanted.log.level, ..running.log.clone() } != wanted.log,
         ),
+        ("spool_dir, spool_max_octets or spool_fsync", running.spool != wanted.spool),
         ("max_connections", limits.max_connections != new.max_connections),
         ("max_message_size", limits.max_message_size != new.max_message_size),
         ("max_frames", limits.max_frames != new.max_frames),

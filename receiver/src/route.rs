@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Pub, Push, Run, SendError, Stats};
 
 use crate::settings::Settings;
+use crate::spool::Spool;
 
 /// What all routes have in common.
 #[derive(Debug)]
@@ -28,13 +29,14 @@ pub(crate) struct Rules {
     late_joiners: Option<LateJoiners>,
     topic_octets: usize,
     memory: Budget,
+    spool: Option<Spool>,
     /// How many there may be at once.
     pub(crate) max_topics: usize,
 }
 
 impl Rules {
     /// `memory` bounds all topics together.
-    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget) -> Self {
+    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget, spool: Option<Spool>) -> Self {
         let share = settings.limits.topic_max_octets / SHARES;
         let held = LateJoiners { time: settings.hold_time, mark: Mark { octets: share, ..Mark::default() } };
         Self {
@@ -45,6 +47,7 @@ impl Rules {
             late_joiners: (!held.time.is_zero()).then_some(held),
             topic_octets: settings.limits.topic_max_octets,
             memory: memory.clone(),
+            spool,
             max_topics: settings.limits.max_topics,
         }
     }
@@ -94,7 +97,11 @@ impl Route {
         let options = rules.options.clone().budget(budget.clone());
         let outlet = match topic.kind() {
             Kind::Queue => {
-                let push = Push::new(options.send_mark(FAIR_SHARE).backlog(rules.backlog));
+                let options = options.send_mark(FAIR_SHARE).backlog(rules.backlog);
+                let push = Push::new(match rules.spool.clone() {
+                    Some(spool) => options.settler(move |numbers| spool.settle(numbers)),
+                    None => options,
+                });
                 at_once(push.bind(&endpoint))?;
                 Outlet::Queue(push)
             }
@@ -123,6 +130,33 @@ impl Route {
     pub(crate) fn push(&self, run: Run) -> Result<(), SendError<Run>> {
         match &self.outlet {
             Outlet::Queue(push) => push.try_send_run(run),
+            Outlet::Broadcast(publisher) => publisher.send_run(run),
+        }
+    }
+
+    /// Whether messages may be kept until a consumer comes: others are for whoever listens now.
+    pub(crate) fn is_queue(&self) -> bool {
+        matches!(self.outlet, Outlet::Queue(_))
+    }
+
+    /// As [`push`](Self::push), for messages that the spool has numbered.
+    ///
+    /// # Errors
+    /// As there; what was not taken are the last of them.
+    pub(crate) fn push_numbered(&self, run: Run, first: u64) -> Result<(), SendError<Run>> {
+        match &self.outlet {
+            Outlet::Queue(push) => push.try_send_numbered(run, first),
+            Outlet::Broadcast(publisher) => publisher.send_run(run),
+        }
+    }
+
+    /// As [`push_numbered`](Self::push_numbered), for messages of an earlier run, which no limit stops.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub(crate) fn restore(&self, run: Run, first: u64, arrived: Instant) -> Result<(), SendError<Run>> {
+        match &self.outlet {
+            Outlet::Queue(push) => push.restore(run, first, arrived),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
         }
     }

@@ -13,7 +13,9 @@ use zmtp::{Inbox, Run, SendError};
 
 use crate::recent::RecentRoutes;
 use crate::route::Route;
-use crate::routes::Routes;
+use crate::posting::Posting;
+use crate::routes::{Routes, TOPIC_FRAME};
+use crate::spool::Parcel;
 
 /// The inbox of one connection.
 ///
@@ -21,15 +23,19 @@ use crate::routes::Routes;
 /// slowly, holds up no other.
 pub(crate) struct Router {
     routes: Arc<Routes>,
-    peer: String,
+    peer: Arc<str>,
     recent: RecentRoutes,
+    /// What goes through the spool, until all of a delivery is together.
+    parcels: Vec<Box<dyn Parcel>>,
+    /// Where that goes.
+    bound_for: Vec<Arc<Route>>,
     /// Nothing more is read until this is over.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Router {
     pub(crate) fn new(routes: Arc<Routes>, peer: &str) -> Self {
-        Self { routes, peer: peer.to_owned(), recent: RecentRoutes::default(), pause: None }
+        Self { routes, peer: peer.into(), recent: RecentRoutes::default(), parcels: Vec::new(), bound_for: Vec::new(), pause: None }
     }
 
     /// Hands on messages of one topic.
@@ -46,6 +52,9 @@ impl Router {
                     None => return,
                 },
             };
+            if self.routes.spool.is_some() && route.is_queue() {
+                return self.gather(route, messages);
+            }
             match route.push(messages) {
                 Ok(()) => {}
                 Err(SendError::Full(rest)) => self.routes.note_full(&route, &rest, &self.peer),
@@ -61,6 +70,26 @@ impl Router {
             }
             return;
         }
+    }
+
+    /// Has the spool hand on what came together.
+    fn keep(&mut self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let (parcels, bound_for) = (std::mem::take(&mut self.parcels), std::mem::take(&mut self.bound_for));
+        let kept = self.routes.spool.as_ref()?.put(parcels);
+        Some(Box::pin(async move {
+            kept.await;
+            for route in bound_for.iter().filter(|route| route.is_behind()) {
+                route.catch_up().await;
+            }
+        }))
+    }
+
+    /// Puts messages aside for the spool.
+    fn gather(&mut self, route: Arc<Route>, messages: Run) {
+        if !self.bound_for.iter().any(|known| Arc::ptr_eq(known, &route)) {
+            self.bound_for.push(route.clone());
+        }
+        self.parcels.push(Box::new(Posting::new(&self.routes, route, messages, &self.peer)));
     }
 
     /// The route of a topic that was not used lately; `None`: it has none, and `messages` messages are dropped.
@@ -100,7 +129,11 @@ impl Inbox for Router {
                 self.pause = None;
             }
             if run.is_empty() {
-                return Poll::Ready(());
+                if self.parcels.is_empty() {
+                    return Poll::Ready(());
+                }
+                self.pause = self.keep();
+                continue;
             }
             let same = run.split_leading(|mut a, mut b| a.nth(TOPIC_FRAME) == b.nth(TOPIC_FRAME));
             self.hand_on(same);
@@ -113,6 +146,3 @@ impl fmt::Debug for Router {
         f.debug_struct("Router").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
-
-/// The frame that names the topic, counted from 0.
-const TOPIC_FRAME: usize = 1;

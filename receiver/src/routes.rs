@@ -7,12 +7,13 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use oslo_rpc::Topic;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 use zmtp::{Budget, CloseReport, Run, Stats};
 
 use crate::drops::Drops;
 use crate::route::{Route, RouteError, Rules};
 use crate::settings::Settings;
+use crate::spool::{Restored, Spool};
 
 /// The routes of a receiver, shared by all connections.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Routes {
     /// Counters of topics that are no more.
     given_up: Mutex<Sums>,
     pub(crate) drops: Drops,
+    /// Where messages to queues are kept until they are written, if anywhere.
+    pub(crate) spool: Option<Spool>,
 }
 
 /// Counters of several topics together, in messages.
@@ -69,23 +72,24 @@ impl NoRoute {
 }
 
 impl Routes {
-    pub(crate) fn new(settings: &Settings, dir: &Path) -> Self {
+    pub(crate) fn new(settings: &Settings, dir: &Path, spool: Option<Spool>) -> Self {
         let memory = Budget::new(settings.limits.memory_limit);
         Self {
-            rules: RwLock::new(Rules::new(settings, dir, &memory)),
+            rules: RwLock::new(Rules::new(settings, dir, &memory, spool.clone())),
             memory,
             replies: format!("zmq_replies.{}", settings.host),
             by_key: RwLock::default(),
             opening: Mutex::default(),
             given_up: Mutex::default(),
             drops: Drops::default(),
+            spool,
         }
     }
 
     /// Takes other rules for topics that are opened from now on.
     pub(crate) fn apply(&self, settings: &Settings) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        *rules = Rules::new(settings, rules.dir(), &self.memory);
+        *rules = Rules::new(settings, rules.dir(), &self.memory, self.spool.clone());
     }
 
     /// The route of a topic, if there is one.
@@ -115,6 +119,19 @@ impl Routes {
         let mut by_key = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
         by_key.insert(route.key().to_owned(), route.clone());
         Ok(route)
+    }
+
+    /// Queues messages of an earlier run. What has no route stays in the spool.
+    pub(crate) fn restore(&self, messages: Restored) {
+        let Restored { run, first, arrived } = messages;
+        let topic = run.first().nth(TOPIC_FRAME).unwrap_or_default();
+        let route = Topic::parse(topic)
+            .map_err(|error| error.to_string())
+            .and_then(|topic| self.open(&topic).map_err(|error| format!("topic {topic}: {error}")));
+        match route {
+            Ok(route) => drop(route.restore(run, first, arrived)),
+            Err(error) => error!(messages = run.messages(), "messages stay in the spool until the next start: {error}"),
+        }
     }
 
     /// Makes the socket of replies to callers on this host before the first reply, so that callers are connected to it.
@@ -218,5 +235,7 @@ impl Routes {
     }
 }
 
+/// The frame that names the topic, counted from 0.
+pub(crate) const TOPIC_FRAME: usize = 1;
 /// A search looks at every topic, so a flood of new ones must not cause one each: ten a second cost nothing.
 const SEARCH_PAUSE: Duration = Duration::from_millis(100);

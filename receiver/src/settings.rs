@@ -22,7 +22,7 @@ pub use self::gather::gather;
 pub use self::options::{DECLARED, OURS};
 use self::reader::Reader;
 pub use self::reader::Warning;
-use self::types::HostName;
+use self::types::{Fsync, HostName};
 use crate::cli::PROGRAM;
 
 /// The settings of one run.
@@ -36,6 +36,8 @@ pub struct Settings {
     pub host: String,
     /// Most messages queued for one topic; `None` leaves it to the limits in octets.
     pub topic_backlog: Option<usize>,
+    /// Where messages are kept over a restart, if anywhere.
+    pub spool: Option<SpoolSettings>,
     /// What bounds the daemon's memory and descriptors.
     pub limits: Limits,
     /// How long a first fanout or a reply waits for its subscriber; zero: not at all.
@@ -88,6 +90,17 @@ pub struct Limits {
     pub memory_limit: usize,
 }
 
+/// Where and how messages are kept over a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolSettings {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Octets of messages that are kept at most.
+    pub max_octets: usize,
+    /// Whether messages are on the disk, and not only with the system, before they are handed on.
+    pub sync: bool,
+}
+
 /// What is logged, and where. Standard error or a file or both, never neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
@@ -137,6 +150,7 @@ impl Settings {
             ipc_dir: ipc_dir(reader)?,
             // A negative number is how the original spells "unlimited".
             topic_backlog: reader.get(&options::TOPIC_BACKLOG)?.value.and_then(|n| usize::try_from(n).ok()),
+            spool: spool(reader)?,
             limits: limits(reader)?,
             hold_time: reader.require(&options::HOLD_TIME)?.value.0,
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
@@ -182,6 +196,12 @@ fn host(reader: &mut Reader<'_>) -> Result<String, SettingsError> {
     let system = rustix::system::uname();
     let name = system.nodename().to_str().ok().and_then(|name| HostName::from_text(name).ok()?);
     name.map(|HostName(host)| host).ok_or(SettingsError::NoHostName)
+}
+
+fn spool(reader: &mut Reader<'_>) -> Result<Option<SpoolSettings>, ValueError> {
+    let (max_octets, sync) = (reader.require(&options::SPOOL_MAX_OCTETS)?.value.0, reader.require(&options::SPOOL_FSYNC)?);
+    let dir = reader.get(&options::SPOOL_DIR)?.value;
+    Ok(dir.map(|dir| SpoolSettings { dir: dir.0, max_octets, sync: sync.value == Fsync::Always }))
 }
 
 fn limits(reader: &mut Reader<'_>) -> Result<Limits, ValueError> {
@@ -260,6 +280,7 @@ mod tests {
             ipc_dir: IpcDir { path: "/var/run/openstack".into(), is_explicit: false },
             host: rustix::system::uname().nodename().to_str().unwrap().to_owned(),
             topic_backlog: None,
+            spool: None,
             limits: Limits {
                 max_topics: 4096,
                 max_connections: 4096,

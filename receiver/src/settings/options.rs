@@ -6,7 +6,7 @@
 
 use oslo_config::{Declaration, Opt};
 
-use super::types::{AbsoluteDir, Address, AnyPath, Count, Deadline, HostName, Octets, Port, Wait};
+use super::types::{AbsoluteDir, Address, AnyPath, Count, Deadline, Fsync, HostName, Octets, Port, Wait};
 
 pub(super) const BIND_ADDRESS: Opt<Address> =
     Opt::new("rpc_zmq_bind_address", "Address or interface to listen on; * is all of them.").or("*");
@@ -82,6 +82,27 @@ pub(super) const MEMORY_LIMIT: Opt<Octets> =
         .in_group(OURS)
         .or("256 MiB");
 
+pub(super) const SPOOL_DIR: Opt<AbsoluteDir> = Opt::new(
+    "spool_dir",
+    "Directory to keep messages to queues in until a consumer has them, over a restart or a crash; unset: none is kept.",
+)
+.in_group(OURS);
+
+pub(super) const SPOOL_MAX_OCTETS: Opt<Octets> = Opt::new(
+    "spool_max_octets",
+    "Octets of messages that are kept in spool_dir; further ones are handed on without. The files may take twice as much.",
+)
+.in_group(OURS)
+.or("256 MiB");
+
+pub(super) const SPOOL_FSYNC: Opt<Fsync> = Opt::new(
+    "spool_fsync",
+    "Whether messages are on the disk before they are handed on: always, for failures of power; never, for a crash of the \
+     daemon, which takes less time.",
+)
+.in_group(OURS)
+.or("never");
+
 pub(super) const HOLD_TIME: Opt<Wait> =
     Opt::new("hold_time", "Seconds a first fanout or a reply waits for its subscriber.").in_group(OURS).or("2");
 
@@ -119,6 +140,9 @@ pub const DECLARED: &[Declaration] = &[
     *MAX_FRAMES.declaration(),
     *TOPIC_MAX_OCTETS.declaration(),
     *MEMORY_LIMIT.declaration(),
+    *SPOOL_DIR.declaration(),
+    *SPOOL_MAX_OCTETS.declaration(),
+    *SPOOL_FSYNC.declaration(),
     *HOLD_TIME.declaration(),
     *DRAIN_TIMEOUT.declaration(),
     *LAME_DUCK_TIME.declaration(),

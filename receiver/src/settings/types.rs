@@ -78,6 +78,28 @@ impl OptType for AnyPath {
     }
 }
 
+/// When what is written has to be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fsync {
+    /// When the system likes.
+    Never,
+    /// At once.
+    Always,
+}
+
+impl OptType for Fsync {
+    const EXPECTED: &'static str = "never or always";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        let known = match text {
+            "never" => Some(Self::Never),
+            "always" => Some(Self::Always),
+            _ => None,
+        };
+        unless_empty(text, known)
+    }
+}
+
 /// How many of something there may be.
 #[derive(Debug, PartialEq)]
 pub(super) struct Count(pub(super) usize);

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`start`] (configuration, refusals), [`config`] (what can be learned of it without a start), [`publish`]
 //! (fanouts and replies to libzmq), [`isolation`] (topics do not feel one another), [`limits`] (what an operator sees of
-//! them), [`restart`] (after a crash), [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd),
+//! them), [`restart`] (after a crash), [`spool`] (what is on disk meanwhile), [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd),
 //! [`package`] (the Debian package and its unit).
 //! What it does to messages in detail is tested in its own crate, in one process; bad input in `hostile.rs`, and that
 //! nothing is lost in `nothing_lost.rs`.
@@ -13,6 +13,7 @@ mod publish;
 mod isolation;
 mod limits;
 mod restart;
+mod spool;
 mod signals;
 mod reload;
 mod manager;
