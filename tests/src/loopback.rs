@@ -18,8 +18,8 @@ pub struct NoFreePort {
 /// can take it before the daemon binds it. Another process may; the daemon's own error then says so.
 pub fn free_port() -> Result<u16, NoFreePort> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs that run at the same time start at different places.
-    let start = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap_or_default();
+    // Test programs that run at the same time start at different places, mostly further apart than one of them takes ports.
+    let start = u16::try_from(std::process::id().wrapping_mul(APART) % u32::from(COUNT)).unwrap_or_default();
     let mut last = None;
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
@@ -43,6 +43,8 @@ fn is_free(port: u16) -> io::Result<()> {
 const FIRST: u16 = 20_000;
 const LAST: u16 = 31_999;
 const COUNT: u16 = LAST - FIRST + 1;
+/// How far apart two programs of neighbouring process ids start: no test program takes more ports.
+const APART: u32 = 61;
 
 #[cfg(test)]
 mod tests {

@@ -174,7 +174,8 @@ async fn a_wrong_password_gets_nowhere_with_our_server(libzmq: Libzmq) -> anyhow
     let endpoint = pull.bind(ANY_PORT).await?;
     let push = peer.socket("PUSH", json!({ "PLAIN_USERNAME": "nova", "PLAIN_PASSWORD": "guess" }))?;
     peer.connect(push, endpoint.as_str())?;
-    peer.send(push, &["hello"])?;
+    // Refused by libzmq itself if it has learnt already that it is not wanted.
+    let _ = peer.send(push, &["hello"]);
     ensure!(refusal(&mut monitor).await? == "unauthorized");
     ensure!(tokio::time::timeout(MOMENT, pull.recv()).await.is_err());
     Ok(())
@@ -204,7 +205,7 @@ async fn a_stranger_s_key_gets_nowhere(libzmq: Libzmq) -> anyhow::Result<()> {
     let endpoint = pull.bind(ANY_PORT).await?;
     let push = peer.socket("PUSH", options)?;
     peer.connect(push, endpoint.as_str())?;
-    peer.send(push, &["hello"])?;
+    let _ = peer.send(push, &["hello"]);
     ensure!(refusal(&mut monitor).await? == "unauthorized");
     peer.events_until(push, "HANDSHAKE_FAILED_AUTH")?;
     ensure!(tokio::time::timeout(MOMENT, pull.recv()).await.is_err());
