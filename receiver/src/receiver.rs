@@ -175,7 +175,7 @@ impl Receiver {
     pub async fn stop(self) -> Stopped {
         let begun = Instant::now();
         let written_before = self.totals().written;
-        // What has arrived is still read and routed.
+        // Senders are told, and what they had sent by then is read and routed.
         self.intake.close(LAST_READS.min(self.drain_timeout)).await;
         if let Some(spool) = &self.routes.spool {
             spool.flush().await;
@@ -252,8 +252,9 @@ async fn log_connections(mut monitor: Monitor) {
     }
 }
 
-/// Ample for what the kernel's buffers hold, and an end to a sender that never pauses.
-const LAST_READS: Duration = Duration::from_millis(250);
+/// Ample for senders to hear that this end takes no more and for what they had sent by then, and an end to those that do not
+/// listen.
+const LAST_READS: Duration = Duration::from_secs(1);
 
 fn next_step(error: &BindError) -> &'static str {
     let BindError::Io { cause, .. } = error else {

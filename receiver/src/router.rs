@@ -11,9 +11,9 @@ use std::task::{Context, Poll, ready};
 use oslo_rpc::Topic;
 use zmtp::{Inbox, Run, SendError};
 
+use crate::posting::Posting;
 use crate::recent::RecentRoutes;
 use crate::route::Route;
-use crate::posting::Posting;
 use crate::routes::{Routes, TOPIC_FRAME};
 use crate::spool::Parcel;
 
@@ -35,7 +35,14 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn new(routes: Arc<Routes>, peer: &str) -> Self {
-        Self { routes, peer: peer.into(), recent: RecentRoutes::default(), parcels: Vec::new(), bound_for: Vec::new(), pause: None }
+        Self {
+            routes,
+            peer: peer.into(),
+            recent: RecentRoutes::default(),
+            parcels: Vec::new(),
+            bound_for: Vec::new(),
+            pause: None,
+        }
     }
 
     /// Hands on messages of one topic.

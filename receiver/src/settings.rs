@@ -199,7 +199,8 @@ fn host(reader: &mut Reader<'_>) -> Result<String, SettingsError> {
 }
 
 fn spool(reader: &mut Reader<'_>) -> Result<Option<SpoolSettings>, ValueError> {
-    let (max_octets, sync) = (reader.require(&options::SPOOL_MAX_OCTETS)?.value.0, reader.require(&options::SPOOL_FSYNC)?);
+    let (max_octets, sync) =
+        (reader.require(&options::SPOOL_MAX_OCTETS)?.value.0, reader.require(&options::SPOOL_FSYNC)?);
     let dir = reader.get(&options::SPOOL_DIR)?.value;
     Ok(dir.map(|dir| SpoolSettings { dir: dir.0, max_octets, sync: sync.value == Fsync::Always }))
 }

@@ -111,7 +111,11 @@ impl Spool {
         let (shelf, found) = Shelf::open(dir, settings.sync).map_err(system)?;
         if found.damaged > 0 {
             let files = &found.damaged_files;
-            error!(octets = found.damaged, ?files, "the spool is damaged: what could be read is handed on; copies were kept");
+            error!(
+                octets = found.damaged,
+                ?files,
+                "the spool is damaged: what could be read is handed on; copies were kept"
+            );
         }
         let restored: Vec<_> = found.kept.into_iter().map(Restored::from).collect();
         let messages = restored.iter().map(|restored| restored.run.messages() as u64).sum();

@@ -109,8 +109,14 @@ impl Sender {
 impl Consumer {
     /// Starts a service of `topic`, connecting to `socket`. It makes the file `record`, or appends to it.
     pub fn start(socket: &Path, topic: &str, record: PathBuf) -> Result<Self, TrafficError> {
+        Self::start_pausing(socket, topic, record, Duration::ZERO)
+    }
+
+    /// The same, which does nothing for a while once it has received one message.
+    pub fn start_pausing(socket: &Path, topic: &str, record: PathBuf, pause: Duration) -> Result<Self, TrafficError> {
         let mut command = command("consume")?;
         command.arg(format!("ipc://{}", socket.display())).arg(topic).arg(&record);
+        command.arg(pause.as_secs_f64().to_string());
         Ok(Self { program: Program::start(&format!("consumer of {topic}"), &mut command)?, record })
     }
 

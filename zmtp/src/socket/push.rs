@@ -217,7 +217,8 @@ impl Push {
         self.core.stats()
     }
 
-    /// Stops listening, sends what is queued for at most `linger`, and ends. No more messages are taken; counters can still
+    /// Stops listening, sends what is queued, waits until the peers have read that and ended their connections, for at most
+    /// `linger` in all. No more messages are taken; counters can still
     /// be read. Dropping the future ends it at once.
     pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
