@@ -23,6 +23,7 @@ mod posting;
 mod recent;
 mod router;
 mod inherited;
+mod gate;
 mod receiver;
 pub mod check;
 pub mod reload;

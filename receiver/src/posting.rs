@@ -31,7 +31,10 @@ impl Parcel for Posting {
     fn hand_on(self: Box<Self>, first: u64) -> usize {
         let Self { routes, mut route, mut run, peer } = *self;
         loop {
-            match route.push_numbered(run, first) {
+            let displaced = route.displaced();
+            let pushed = route.push_numbered(run, first);
+            routes.note_displaced(&route, displaced, &peer);
+            match pushed {
                 Ok(()) => return 0,
                 Err(SendError::Full(rest)) => {
                     routes.note_full(&route, &rest, &peer);

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
+use zmtp::transport::{Tcp, Transport};
 use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
 
 use crate::drops::host_of;
+use crate::gate::Gate;
 use crate::inherited::Inherited;
 use crate::logging::OncePer;
 use crate::router::Router;
@@ -25,6 +27,8 @@ use crate::spool::{Restored, Spool, SpoolTotals};
 pub struct Receiver {
     intake: Intake<MakeRouter, Router>,
     routes: Arc<Routes>,
+    /// If not everybody may send as much as they like.
+    gate: Option<Gate>,
     endpoint: Endpoint,
     drain_timeout: Duration,
 }
@@ -56,9 +60,11 @@ pub struct Totals {
     pub queued: u64,
     /// Octets waiting now, those of large messages that are coming in included.
     pub queued_octets: usize,
+    /// How often a sender had to wait for room.
+    pub waits: u64,
     /// Dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// TCP connections refused or cut for a fault of the peer, by reason.
+    /// TCP connections refused, or cut for a fault of the peer, by reason.
     pub faults: BTreeMap<&'static str, u64>,
     /// Of the spool, if there is one.
     pub spool: Option<SpoolTotals>,
@@ -107,10 +113,12 @@ impl Receiver {
             .max_connections(settings.limits.max_connections)
             .handshake_timeout(settings.handshake_timeout)
             .budget(routes.memory().clone());
-        let options = match listener {
-            Some(listener) => options.transport("tcp", Arc::new(Inherited::new(listener))),
-            None => options,
+        let transport: Arc<dyn Transport> = match listener {
+            Some(listener) => Arc::new(Inherited::new(listener)),
+            None => Arc::new(Tcp),
         };
+        let gate = (!settings.access.is_open()).then(|| Gate::new(transport.clone(), settings.access.clone()));
+        let options = options.transport("tcp", gate.clone().map_or(transport, |gate| Arc::new(gate)));
         let make: MakeRouter = {
             let routes = routes.clone();
             Box::new(move |peer| Router::new(routes.clone(), peer))
@@ -122,7 +130,7 @@ impl Receiver {
             warn!("no socket for replies yet, it is tried again at the first one: {error}");
         }
         info!("listening on {endpoint}, sockets in {}", dir.display());
-        Ok(Self { intake, routes, endpoint, drain_timeout: settings.drain_timeout })
+        Ok(Self { intake, routes, gate, endpoint, drain_timeout: settings.drain_timeout })
     }
 
     /// Where it listens, with the port that the system chose if it was to.
@@ -153,8 +161,12 @@ impl Receiver {
             ("consumer-full", sums.over_mark),
             ("no-subscriber", sums.unmatched),
             ("consumer-gone", sums.discarded),
+            ("oldest-displaced", sums.displaced),
+            ("expired", sums.expired),
         ]);
         dropped.retain(|_, n| *n > 0);
+        let mut faults = front.faults;
+        faults.extend(self.gate.iter().flat_map(Gate::refused));
         Totals {
             connections: front.peers,
             received: front.received,
@@ -162,7 +174,8 @@ impl Receiver {
             queued: topics.iter().map(|(_, stats)| stats.queued as u64).sum(),
             queued_octets: self.routes.memory().used(),
             dropped,
-            faults: front.faults,
+            waits: self.routes.waits(),
+            faults,
             spool: self.routes.spool.as_ref().map(Spool::totals),
             topics,
         }
@@ -175,6 +188,8 @@ impl Receiver {
     pub async fn stop(self) -> Stopped {
         let begun = Instant::now();
         let written_before = self.totals().written;
+        self.routes.hurry();
+        self.gate.iter().for_each(Gate::hurry);
         // Senders are told, and what they had sent by then is read and routed.
         self.intake.close(LAST_READS.min(self.drain_timeout)).await;
         if let Some(spool) = &self.routes.spool {

@@ -15,9 +15,9 @@ use oslo_rpc::socket::SocketDirError;
 use oslo_rpc::topic::{Kind, Topic};
 use thiserror::Error;
 use tokio::time::timeout;
-use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Pub, Push, Run, SendError, Stats};
+use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Overflow, Pub, Push, Run, SendError, Stats};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, TopicSettings};
 use crate::spool::Spool;
 
 /// What all routes have in common.
@@ -30,6 +30,8 @@ pub(crate) struct Rules {
     topic_octets: usize,
     memory: Budget,
     spool: Option<Spool>,
+    /// What holds for some topics only.
+    pub(crate) topics: TopicSettings,
     /// How many there may be at once.
     pub(crate) max_topics: usize,
 }
@@ -48,6 +50,7 @@ impl Rules {
             topic_octets: settings.limits.topic_max_octets,
             memory: memory.clone(),
             spool,
+            topics: settings.topics.clone(),
             max_topics: settings.limits.max_topics,
         }
     }
@@ -64,6 +67,7 @@ pub(crate) struct Route {
     key: String,
     outlet: Outlet,
     budget: Budget,
+    overflow: Overflow,
     /// Its consumers were given time and did not catch up; until then nobody waits for them again.
     lags_until: Mutex<Option<Instant>>,
 }
@@ -93,11 +97,16 @@ impl Route {
         let path = topic.socket_path(&rules.dir)?;
         let Some(path) = path.to_str() else { return Err(RouteError::NotUtf8(path)) };
         let endpoint = format!("ipc://{path}");
-        let budget = rules.memory.part(rules.topic_octets);
+        let policy = rules.topics.policy(topic.key());
+        let budget = rules.memory.part(policy.max_octets.unwrap_or(rules.topic_octets));
         let options = rules.options.clone().budget(budget.clone());
         let outlet = match topic.kind() {
             Kind::Queue => {
-                let options = options.send_mark(FAIR_SHARE).backlog(rules.backlog);
+                let options = options.send_mark(FAIR_SHARE).backlog(rules.backlog).overflow(policy.overflow);
+                let options = match policy.time_to_live {
+                    Some(time) => options.time_to_live(time),
+                    None => options,
+                };
                 let push = Push::new(match rules.spool.clone() {
                     Some(spool) => options.settler(move |numbers| spool.settle(numbers)),
                     None => options,
@@ -115,7 +124,13 @@ impl Route {
                 Outlet::Broadcast(publisher)
             }
         };
-        Ok(Self { key: topic.key().to_owned(), outlet, budget, lags_until: Mutex::default() })
+        Ok(Self {
+            key: topic.key().to_owned(),
+            outlet,
+            budget,
+            overflow: policy.overflow,
+            lags_until: Mutex::default(),
+        })
     }
 
     /// [`Topic::key`] of the topics that go here.
@@ -159,6 +174,28 @@ impl Route {
             Outlet::Queue(push) => push.restore(run, first, arrived),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
         }
+    }
+
+    /// Whether who sent the last messages has to wait for [room](Self::room): the policy says so, and the queue is full.
+    pub(crate) fn blocks(&self) -> bool {
+        match &self.outlet {
+            Outlet::Queue(push) => self.overflow == Overflow::Exceed && !push.has_room(),
+            Outlet::Broadcast(_) => false,
+        }
+    }
+
+    /// Waits a while until there is room. True if there is.
+    pub(crate) async fn room(&self) -> bool {
+        match &self.outlet {
+            // Room that other topics make in memory is not told.
+            Outlet::Queue(push) => timeout(LOOK_AGAIN, push.room()).await.is_ok(),
+            Outlet::Broadcast(_) => true,
+        }
+    }
+
+    /// Messages that were dropped for newer ones, if that is the policy.
+    pub(crate) fn displaced(&self) -> Option<u64> {
+        (self.overflow == Overflow::Displace).then(|| self.stats().tally.displaced)
     }
 
     /// Whether to let the consumers catch up before more is read: see [`catch_up`](Self::catch_up).
@@ -227,6 +264,8 @@ where
     }
 }
 
+/// How often a sender that waits for room looks whether other topics made some.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// What one consumer has queued before the next messages go to others or wait for whoever is ready first.
 const FAIR_SHARE: Mark = Mark { messages: 1000, octets: usize::MAX };
 /// Of a topic's octets one subscriber may have this part waiting, and messages held for late ones another: so several

@@ -62,6 +62,7 @@ impl Router {
             if self.routes.spool.is_some() && route.is_queue() {
                 return self.gather(route, messages);
             }
+            let displaced = route.displaced();
             match route.push(messages) {
                 Ok(()) => {}
                 Err(SendError::Full(rest)) => self.routes.note_full(&route, &rest, &self.peer),
@@ -72,7 +73,11 @@ impl Router {
                     continue;
                 }
             }
-            if route.is_behind() {
+            self.routes.note_displaced(&route, displaced, &self.peer);
+            if route.blocks() {
+                let (routes, peer) = (self.routes.clone(), self.peer.clone());
+                self.pause = Some(Box::pin(async move { routes.wait_for_room(&route, &peer).await }));
+            } else if route.is_behind() {
                 self.pause = Some(Box::pin(async move { route.catch_up().await }));
             }
             return;
@@ -83,10 +88,14 @@ impl Router {
     fn keep(&mut self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         let (parcels, bound_for) = (std::mem::take(&mut self.parcels), std::mem::take(&mut self.bound_for));
         let kept = self.routes.spool.as_ref()?.put(parcels);
+        let (routes, peer) = (self.routes.clone(), self.peer.clone());
         Some(Box::pin(async move {
             kept.await;
-            for route in bound_for.iter().filter(|route| route.is_behind()) {
-                route.catch_up().await;
+            for route in bound_for {
+                routes.wait_for_room(&route, &peer).await;
+                if route.is_behind() {
+                    route.catch_up().await;
+                }
             }
         }))
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -29,6 +30,10 @@ pub(crate) struct Routes {
     opening: Mutex<Option<Instant>>,
     /// Counters of topics that are no more.
     given_up: Mutex<Sums>,
+    /// How often a sender had to wait for room.
+    waits: AtomicU64,
+    /// Nobody waits any more.
+    hurries: AtomicBool,
     pub(crate) drops: Drops,
     /// Where messages to queues are kept until they are written, if anywhere.
     pub(crate) spool: Option<Spool>,
@@ -41,6 +46,8 @@ pub(crate) struct Sums {
     pub(crate) over_mark: u64,
     pub(crate) unmatched: u64,
     pub(crate) discarded: u64,
+    pub(crate) displaced: u64,
+    pub(crate) expired: u64,
 }
 
 impl Sums {
@@ -49,6 +56,8 @@ impl Sums {
         self.over_mark += stats.tally.over_mark;
         self.unmatched += stats.tally.unmatched;
         self.discarded += stats.tally.discarded;
+        self.displaced += stats.tally.displaced;
+        self.expired += stats.tally.expired;
     }
 }
 
@@ -57,6 +66,8 @@ impl Sums {
 pub(crate) enum NoRoute {
     #[error("{0} topics are served already: raise max_topics in [zmq_receiver], or see who makes so many")]
     TooMany(usize),
+    #[error("it is not served here: add it to allow_topics in [zmq_receiver], or see who sends to it")]
+    NotAllowed,
     #[error(transparent)]
     Open(#[from] RouteError),
 }
@@ -66,6 +77,7 @@ impl NoRoute {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::TooMany(_) => "topic-limit",
+            Self::NotAllowed => "topic-not-allowed",
             Self::Open(_) => "bind-failed",
         }
     }
@@ -81,6 +93,8 @@ impl Routes {
             by_key: RwLock::default(),
             opening: Mutex::default(),
             given_up: Mutex::default(),
+            waits: AtomicU64::new(0),
+            hurries: AtomicBool::new(false),
             drops: Drops::default(),
             spool,
         }
@@ -99,12 +113,15 @@ impl Routes {
 
     /// The route of a topic, made if it is the first of its key.
     pub(crate) fn open(&self, topic: &Topic<'_>) -> Result<Arc<Route>, NoRoute> {
+        if topic.key() != self.replies && !self.rules().topics.allows(topic.key()) {
+            return Err(NoRoute::NotAllowed);
+        }
         let mut in_vain = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = self.find(topic) {
             return Ok(route);
         }
         let open = self.read().len();
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules();
         if open >= rules.max_topics {
             if in_vain.is_some_and(|at| at.elapsed() < SEARCH_PAUSE) {
                 return Err(NoRoute::TooMany(open));
@@ -160,6 +177,41 @@ impl Routes {
             }
         }
         any
+    }
+
+    /// Lets nobody wait for room any more: what has been sent is to be taken before the end, whatever the limits.
+    pub(crate) fn hurry(&self) {
+        self.hurries.store(true, Ordering::Relaxed);
+    }
+
+    /// Has who sent the last messages to `route` wait until there is room for more.
+    pub(crate) async fn wait_for_room(&self, route: &Route, peer: &str) {
+        if !route.blocks() {
+            return;
+        }
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        self.drops.tell("sender-waits", peer, || format!("topic {}: queue is full, its senders wait", route.key()));
+        loop {
+            if self.hurries.load(Ordering::Relaxed) || route.room().await {
+                return;
+            }
+        }
+    }
+
+    /// How often a sender had to wait for room.
+    pub(crate) fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Logs that messages of `route` were dropped for newer ones, if there are more than `before`. The topic counts them.
+    pub(crate) fn note_displaced(&self, route: &Route, before: Option<u64>, peer: &str) {
+        if let Some(before) = before
+            && let Some(now) = route.displaced().filter(|now| *now > before)
+        {
+            self.drops.tell("oldest-displaced", peer, || {
+                format!("topic {}: queue is full, {} of its oldest messages were dropped", route.key(), now - before)
+            });
+        }
     }
 
     /// Counts and logs messages that found no room, with the limit that they met.
@@ -228,6 +280,10 @@ impl Routes {
             total.discarded += report.discarded;
         }
         total
+    }
+
+    fn rules(&self) -> std::sync::RwLockReadGuard<'_, Rules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<String, Arc<Route>>> {

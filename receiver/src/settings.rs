@@ -7,23 +7,33 @@
 //! Options nobody here knows pass in silence: the files are the services' own.
 
 mod types;
+mod patterns;
 mod options;
 mod reader;
 mod gather;
+mod limits;
+mod topics;
+mod access;
+mod spool;
+mod log;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use oslo_config::{Config, OptType, Setting, ValueError};
 use thiserror::Error;
-use tracing::Level;
 
+pub use self::access::Access;
 pub use self::gather::gather;
+pub use self::limits::Limits;
+pub use self::log::LogSettings;
 pub use self::options::{DECLARED, OURS};
+pub use self::patterns::Pattern;
 use self::reader::Reader;
 pub use self::reader::Warning;
-use self::types::{Fsync, HostName};
-use crate::cli::PROGRAM;
+pub use self::spool::SpoolSettings;
+pub use self::topics::{TopicPolicy, TopicSettings};
+use self::types::HostName;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +50,10 @@ pub struct Settings {
     pub spool: Option<SpoolSettings>,
     /// What bounds the daemon's memory and descriptors.
     pub limits: Limits,
+    /// What holds for some topics only.
+    pub topics: TopicSettings,
+    /// Who may connect, and how much may come from one address.
+    pub access: Access,
     /// How long a first fanout or a reply waits for its subscriber; zero: not at all.
     pub hold_time: Duration,
     /// How long stopping may take while queues are handed over; zero: nothing is handed over.
@@ -70,48 +84,6 @@ pub struct IpcDir {
     pub path: PathBuf,
     /// Whether an operator chose it, be it the default: then no other may take its place.
     pub is_explicit: bool,
-}
-
-/// Bounds on what peers can make the daemon hold. None is zero, and
-/// `max_message_size <= topic_max_octets <= memory_limit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Topics served at once.
-    pub max_topics: usize,
-    /// TCP peers at once.
-    pub max_connections: usize,
-    /// Octets of one message.
-    pub max_message_size: usize,
-    /// Frames of one message.
-    pub max_frames: usize,
-    /// Octets queued for one topic.
-    pub topic_max_octets: usize,
-    /// Octets queued for all topics together.
-    pub memory_limit: usize,
-}
-
-/// Where and how messages are kept over a restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpoolSettings {
-    /// The directory.
-    pub dir: PathBuf,
-    /// Octets of messages that are kept at most.
-    pub max_octets: usize,
-    /// Whether messages are on the disk, and not only with the system, before they are handed on.
-    pub sync: bool,
-}
-
-/// What is logged, and where. Standard error or a file or both, never neither.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// The least severe level that is logged.
-    pub level: Level,
-    /// The file, if any.
-    pub file: Option<PathBuf>,
-    /// Whether standard error gets the lines.
-    pub stderr: bool,
-    /// The host name that lines tell, if they are JSON.
-    pub json: Option<String>,
 }
 
 impl Settings {
@@ -150,13 +122,15 @@ impl Settings {
             ipc_dir: ipc_dir(reader)?,
             // A negative number is how the original spells "unlimited".
             topic_backlog: reader.get(&options::TOPIC_BACKLOG)?.value.and_then(|n| usize::try_from(n).ok()),
-            spool: spool(reader)?,
-            limits: limits(reader)?,
+            spool: SpoolSettings::read(reader)?,
+            limits: Limits::read(reader)?,
+            topics: TopicSettings::read(reader)?,
+            access: Access::read(reader)?,
             hold_time: reader.require(&options::HOLD_TIME)?.value.0,
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
             lame_duck_time: reader.require(&options::LAME_DUCK_TIME)?.value.0,
             handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
-            log: log(reader, &host)?,
+            log: LogSettings::read(reader, &host)?,
             host,
             warnings: reader.warnings.clone(),
         })
@@ -198,45 +172,6 @@ fn host(reader: &mut Reader<'_>) -> Result<String, SettingsError> {
     name.map(|HostName(host)| host).ok_or(SettingsError::NoHostName)
 }
 
-fn spool(reader: &mut Reader<'_>) -> Result<Option<SpoolSettings>, ValueError> {
-    let (max_octets, sync) =
-        (reader.require(&options::SPOOL_MAX_OCTETS)?.value.0, reader.require(&options::SPOOL_FSYNC)?);
-    let dir = reader.get(&options::SPOOL_DIR)?.value;
-    Ok(dir.map(|dir| SpoolSettings { dir: dir.0, max_octets, sync: sync.value == Fsync::Always }))
-}
-
-fn limits(reader: &mut Reader<'_>) -> Result<Limits, ValueError> {
-    let memory_limit = reader.require(&options::MEMORY_LIMIT)?.value.0;
-    let topic_max_octets = reader.at_most(&options::TOPIC_MAX_OCTETS, memory_limit, "memory_limit")?;
-    let max_message_size = reader.at_most(&options::MAX_MESSAGE_SIZE, topic_max_octets, "topic_max_octets")?;
-    Ok(Limits {
-        max_topics: reader.require(&options::MAX_TOPICS)?.value.0,
-        max_connections: reader.require(&options::MAX_CONNECTIONS)?.value.0,
-        max_message_size,
-        max_frames: reader.require(&options::MAX_FRAMES)?.value.0,
-        topic_max_octets,
-        memory_limit,
-    })
-}
-
-fn log(reader: &mut Reader<'_>, host: &str) -> Result<LogSettings, ValueError> {
-    let level = match (reader.require(&options::DEBUG)?.value, reader.require(&options::VERBOSE)?.value) {
-        (true, _) => Level::DEBUG,
-        (false, true) => Level::INFO,
-        (false, false) => Level::WARN,
-    };
-    let file = reader.get(&options::LOG_FILE)?.value.map(|path| path.0);
-    let directory = reader.get(&options::LOG_DIR)?.value.map(|path| path.0);
-    let file = match (directory, file) {
-        (Some(directory), Some(file)) => Some(directory.join(file)),
-        (Some(directory), None) => Some(directory.join(format!("{PROGRAM}.log"))),
-        (None, file) => file,
-    };
-    let stderr = reader.get(&options::USE_STDERR)?.value.unwrap_or(false) || file.is_none();
-    let json = reader.require(&options::USE_JSON)?.value.then(|| host.to_owned());
-    Ok(LogSettings { level, file, stderr, json })
-}
-
 fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError> {
     reader.warn_if_set(&options::CONTEXTS, "has no effect here");
     reader.warn_if_set(&options::LOG_CONFIG_APPEND, "has no effect here: set debug, log_file or log_dir");
@@ -250,6 +185,8 @@ fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError>
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     const FILE: &str = "[DEFAULT]\n";
@@ -290,6 +227,8 @@ mod tests {
                 topic_max_octets: 64 << 20,
                 memory_limit: 256 << 20,
             },
+            topics: TopicSettings::default(),
+            access: Access::default(),
             hold_time: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(10),
             lame_duck_time: Duration::from_secs(30),

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use endpoint::{Endpoint, EndpointError};
 pub(crate) use registry::Registry;
+pub use tcp::Tcp;
 
 /// A stream of octets in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}

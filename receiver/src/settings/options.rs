@@ -4,9 +4,13 @@
 //! are all in the group `zmq_receiver`, which the services do not know and pass over, so that
 //! one file can serve both.
 
-use oslo_config::{Declaration, Opt};
+use std::time::Duration;
 
-use super::types::{AbsoluteDir, Address, AnyPath, Count, Deadline, Fsync, HostName, Octets, Port, Wait};
+use oslo_config::{Declaration, Opt};
+use zmtp::Overflow;
+
+use super::patterns::{Patterns, PerTopic};
+use super::types::{AbsoluteDir, Address, AnyPath, Count, Deadline, Fsync, HostName, Networks, Octets, Port, Wait};
 
 pub(super) const BIND_ADDRESS: Opt<Address> =
     Opt::new("rpc_zmq_bind_address", "Address or interface to listen on; * is all of them.").or("*");
@@ -82,6 +86,39 @@ pub(super) const MEMORY_LIMIT: Opt<Octets> =
         .in_group(OURS)
         .or("256 MiB");
 
+pub(super) const TOPIC_POLICY: Opt<PerTopic<Overflow>> = Opt::new(
+    "topic_policy",
+    "What becomes of messages that find the queue of their topic full, as PATTERN:POLICY, ...: drop-new drops them, drop-old \
+     the oldest of the queue, block makes the sender wait, with all its topics. The first pattern counts; others: drop-new.",
+)
+.in_group(OURS);
+
+pub(super) const TOPIC_TTL: Opt<PerTopic<Duration>> = Opt::new(
+    "topic_ttl",
+    "Seconds that messages wait for a consumer before they are dropped, as PATTERN:SECONDS, ...; 0 and others: for ever.",
+)
+.in_group(OURS);
+
+pub(super) const TOPIC_OCTETS: Opt<PerTopic<usize>> =
+    Opt::new("topic_octets", "Octets queued, in place of topic_max_octets, as PATTERN:OCTETS, ...").in_group(OURS);
+
+pub(super) const ALLOW_TOPICS: Opt<Patterns> =
+    Opt::new("allow_topics", "Patterns of the topics that are served; unset: all. Messages to others are dropped.")
+        .in_group(OURS);
+
+pub(super) const ALLOW_FROM: Opt<Networks> =
+    Opt::new("allow_from", "Networks and addresses from which peers may connect; unset: all.").in_group(OURS);
+
+pub(super) const MAX_PER_ADDRESS: Opt<Count> =
+    Opt::new("max_connections_per_address", "Most TCP peers of one address at once; further ones are closed.")
+        .in_group(OURS);
+
+pub(super) const OCTETS_PER_SECOND: Opt<Octets> = Opt::new(
+    "max_octets_per_second",
+    "Octets that are read from one address in a second, all its connections together; a sender that is faster waits.",
+)
+.in_group(OURS);
+
 pub(super) const SPOOL_DIR: Opt<AbsoluteDir> = Opt::new(
     "spool_dir",
     "Directory to keep messages to queues in until a consumer has them, over a restart or a crash; unset: none is kept.",
@@ -140,6 +177,13 @@ pub const DECLARED: &[Declaration] = &[
     *MAX_FRAMES.declaration(),
     *TOPIC_MAX_OCTETS.declaration(),
     *MEMORY_LIMIT.declaration(),
+    *TOPIC_POLICY.declaration(),
+    *TOPIC_TTL.declaration(),
+    *TOPIC_OCTETS.declaration(),
+    *ALLOW_TOPICS.declaration(),
+    *ALLOW_FROM.declaration(),
+    *MAX_PER_ADDRESS.declaration(),
+    *OCTETS_PER_SECOND.declaration(),
     *SPOOL_DIR.declaration(),
     *SPOOL_MAX_OCTETS.declaration(),
     *SPOOL_FSYNC.declaration(),

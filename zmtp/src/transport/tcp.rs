@@ -15,9 +15,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 use super::{BoxFuture, Link, Listener, Transport};
 
-/// TCP over IPv4 and IPv6, Nagle's algorithm always off.
+/// TCP over IPv4 and IPv6, Nagle's algorithm always off. Built in; of use to a transport around it.
 #[derive(Debug)]
-pub(crate) struct Tcp;
+pub struct Tcp;
 
 impl Transport for Tcp {
     fn bind<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
