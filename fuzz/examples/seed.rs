@@ -27,6 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             corpus.write("ring", name, vectors["ring"].to_string().as_bytes())?;
         }
     }
+    for (target, texts) in [("endpoint", ENDPOINTS), ("key", KEYS)] {
+        for (n, text) in texts.iter().enumerate() {
+            corpus.write(target, &format!("seed-{n}"), text.as_bytes())?;
+        }
+    }
     corpus.write("ring", "lenient", LENIENT_RING.as_bytes())?;
     for case in array(&read(&vectors.join("oslo/config.json"))?["cases"]) {
         for (n, file) in array(&case["files"]).iter().enumerate() {
@@ -170,3 +175,32 @@ const CUTS: [u8; 4] = [0, 6, 1, 99];
 const BETWEEN: u8 = 0xff;
 
 const LENIENT_RING: &str = "# by hand\n{\n  'scheduler': ['host1', \"host2\",], // two\n  'cert': 'host1',\n}\n";
+
+/// Of each transport, right and wrong.
+const ENDPOINTS: &[&str] = &[
+    "tcp://127.0.0.1:9501",
+    "tcp://[::1]:9501",
+    "tcp://[fe80::1%eth0]:9501",
+    "tcp://host.example:9501",
+    "tcp://*:*",
+    "tcp://eth0:0",
+    "tcp://10.0.0.1:0;10.0.0.2:9501",
+    "tcp://127.0.0.1:65536",
+    "tcp://::1:80",
+    "ipc:///run/zmq/topic",
+    "ipc://@abstract",
+    "ipc://@",
+    "ipc://*",
+    "memory://name",
+    "udp://239.0.0.1:5555",
+    "tcp:/host:1",
+    "://",
+];
+
+/// Two that are keys, one too large for its 32 bits, one of another length.
+const KEYS: &[&str] = &[
+    "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
+    "0000000000000000000000000000000000000000",
+    "########################################",
+    "HelloWorld",
+];

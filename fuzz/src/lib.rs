@@ -16,6 +16,8 @@
 //! | [`subscriptions`] | things to do | a topic is for those who subscribed to a start of it |
 //! | [`ring`] | a ring file | strict JSON is read as a JSON reader reads it |
 //! | [`ini`] | a configuration file | values are found on their lines; references end |
+//! | [`endpoint`] | an endpoint | what is accepted is its parts again; what is refused is named |
+//! | [`key`] | a key | what is accepted is written as the same text |
 //! | [`topic`] | a topic frame | what is accepted is one harmless file name |
 //! | [`received`] | frames of a message | JSON is JSON; requests and replies are the same when written again |
 //!
@@ -45,13 +47,13 @@ pub use pair::pair;
 pub use received::received;
 pub use secured::secured;
 pub use subscriptions::subscriptions;
-pub use text::{ini, ring, topic};
+pub use text::{endpoint, ini, key, ring, topic};
 
 /// The body of a target.
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is that of its binary and of its directory in the corpus.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("greeting", greeting),
     ("frames", frames),
     ("metadata", metadata),
@@ -62,6 +64,8 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("subscriptions", subscriptions),
     ("ring", ring),
     ("ini", ini),
+    ("endpoint", endpoint),
+    ("key", key),
     ("topic", topic),
     ("received", received),
 ];

@@ -1,4 +1,4 @@
-//! Texts that operators write, and the one word that a peer chooses: ring file, configuration file, topic.
+//! Texts that operators write, and the one word that a peer chooses: ring file, configuration file, endpoint, key, topic.
 
 use std::{
     collections::BTreeMap,
@@ -9,6 +9,7 @@ use std::{
 use matchmaker::{Fault, Ring, lint};
 use oslo_config::{Config, Declaration, MultiStr, Opt, parse};
 use oslo_rpc::topic::{Kind, Topic};
+use zmtp::{ConnectError, Endpoint, Options, PublicKey, Push, SecretKey};
 
 /// Strict JSON of the right shape is read as a JSON reader reads it, unless a name is bad; what is accepted without a
 /// remark is strict JSON.
@@ -56,6 +57,44 @@ pub fn ini(octets: &[u8]) {
     }
     // Whatever they are, reading them as their types ends too.
     let _ = (config.get(&INT), config.get(&BOOL), config.get(&LIST), config.get(&MULTI), config.get(&GROUPED));
+}
+
+/// What is accepted is its two parts again; what can be connected to can also be given up; what is said of the rest is one
+/// line that names it.
+pub fn endpoint(octets: &[u8]) {
+    let Ok(text) = str::from_utf8(octets) else { return };
+    let parsed = text.parse::<Endpoint>();
+    if let Ok(endpoint) = &parsed {
+        assert_eq!(endpoint.as_str(), text);
+        assert_eq!(Endpoint::new(endpoint.scheme(), endpoint.address()).as_ref(), Ok(endpoint));
+        assert!(!endpoint.address().contains(char::is_control));
+    }
+    // Its task never runs: nothing is looked up and nothing opened.
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
+    let _entered = runtime.enter();
+    let push = Push::new(Options::new());
+    match push.connect(text) {
+        Ok(endpoint) => assert!(parsed.as_ref() == Ok(&endpoint) && push.forget(&endpoint)),
+        Err(error) => {
+            assert!(parsed.is_err() == matches!(error, ConnectError::Endpoint(_)), "{error}");
+            assert!(!error.to_string().contains(char::is_control), "{error:?}");
+        }
+    }
+}
+
+/// What is accepted as a key is written as the same text, and a secret key is not printed.
+pub fn key(octets: &[u8]) {
+    let Ok(text) = str::from_utf8(octets) else { return };
+    match (text.parse::<PublicKey>(), text.parse::<SecretKey>()) {
+        (Ok(public), Ok(secret)) => {
+            assert_eq!(public.to_string(), text);
+            assert_eq!(*secret.to_z85(), text);
+            assert_eq!(PublicKey::from_octets(*public.as_octets()), public);
+            assert!(!format!("{secret:?}").contains(text));
+        }
+        (Err(_), Err(_)) => {}
+        (public, _) => panic!("a key of one kind only: {public:?}"),
+    }
 }
 
 /// What is accepted is printable and names one file, in the directory and nowhere else.

@@ -20,6 +20,7 @@ mod drops;
 mod route;
 mod routes;
 mod posting;
+mod backends;
 mod recent;
 mod router;
 mod inherited;

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 use zmtp::transport::{Tcp, Transport};
 use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
 
+use crate::backends::Backends;
 use crate::drops::host_of;
 use crate::gate::Gate;
 use crate::inherited::Inherited;
@@ -31,6 +33,8 @@ pub struct Receiver {
     gate: Option<Gate>,
     endpoint: Endpoint,
     drain_timeout: Duration,
+    /// Ends with the receiver.
+    handing_over: JoinSet<()>,
 }
 
 type MakeRouter = Box<dyn Fn(&str) -> Router + Send + Sync>;
@@ -119,9 +123,10 @@ impl Receiver {
         };
         let gate = (!settings.access.is_open()).then(|| Gate::new(transport.clone(), settings.access.clone()));
         let options = options.transport("tcp", gate.clone().map_or(transport, |gate| Arc::new(gate)));
+        let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
         let make: MakeRouter = {
-            let routes = routes.clone();
-            Box::new(move |peer| Router::new(routes.clone(), peer))
+            let (routes, backends) = (routes.clone(), backends.clone());
+            Box::new(move |peer| Router::new(routes.clone(), backends.clone(), peer))
         };
         let intake = Intake::new(options, make);
         tokio::spawn(log_connections(intake.monitor()));
@@ -130,7 +135,9 @@ impl Receiver {
             warn!("no socket for replies yet, it is tried again at the first one: {error}");
         }
         info!("listening on {endpoint}, sockets in {}", dir.display());
-        Ok(Self { intake, routes, gate, endpoint, drain_timeout: settings.drain_timeout })
+        let mut handing_over = JoinSet::new();
+        handing_over.spawn(async move { backends.hand_over_forever().await });
+        Ok(Self { intake, routes, gate, endpoint, drain_timeout: settings.drain_timeout, handing_over })
     }
 
     /// Where it listens, with the port that the system chose if it was to.
@@ -185,13 +192,14 @@ impl Receiver {
     /// sockets.
     ///
     /// Not cancel-safe: dropping the future drops what is queued.
-    pub async fn stop(self) -> Stopped {
+    pub async fn stop(mut self) -> Stopped {
         let begun = Instant::now();
         let written_before = self.totals().written;
         self.routes.hurry();
         self.gate.iter().for_each(Gate::hurry);
         // Senders are told, and what they had sent by then is read and routed.
         self.intake.close(LAST_READS.min(self.drain_timeout)).await;
+        self.handing_over.shutdown().await;
         if let Some(spool) = &self.routes.spool {
             spool.flush().await;
         }

@@ -62,6 +62,7 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
         ("max_message_size", limits.max_message_size != new.max_message_size),
         ("max_frames", limits.max_frames != new.max_frames),
         ("memory_limit", limits.memory_limit != new.memory_limit),
+        ("backend_fallback", running.backend_fallback != wanted.backend_fallback),
         ("handshake_timeout", running.handshake_timeout != wanted.handshake_timeout),
     ]
     .into_iter()

@@ -114,8 +114,9 @@ impl Route {
                 at_once(push.bind(&endpoint))?;
                 Outlet::Queue(push)
             }
-            Kind::Fanout | Kind::Reply => {
-                let options = options.send_mark(Mark::octets(rules.topic_octets / SHARES));
+            kind @ (Kind::Fanout | Kind::Reply) => {
+                let shares = if kind == Kind::Reply { REPLY_SHARES } else { SHARES };
+                let options = options.send_mark(Mark::octets(rules.topic_octets / shares));
                 let publisher = Pub::new(match rules.late_joiners {
                     Some(late) => options.late_joiners(late),
                     None => options,
@@ -203,18 +204,26 @@ impl Route {
         self.budget.used() > BEHIND && !self.lags() && self.stats().peers > 0
     }
 
-    /// Gives the consumers a moment to catch up with what was read, so that a sender faster than they are is slowed to
-    /// their pace and not cut off at the limit. When they do not, the topic lags and is not waited for again for a while:
-    /// a slow consumer costs other topics a moment now and then, not its pace.
+    /// Gives the consumers a moment to catch up with what was read, and another one as long as they take much of it, so
+    /// that a sender faster than they are is slowed to their pace and not cut off at the limit. When they do not, the
+    /// topic lags and is not waited for again for a while: a slow consumer costs other topics a moment now and then, not
+    /// its pace.
     pub(crate) async fn catch_up(&self) {
-        let caught_up = async {
-            match &self.outlet {
-                Outlet::Queue(push) => push.drained_to(CAUGHT_UP).await,
-                Outlet::Broadcast(publisher) => publisher.drained_to(CAUGHT_UP).await,
+        loop {
+            let before = self.budget.used();
+            let caught_up = async {
+                match &self.outlet {
+                    Outlet::Queue(push) => push.drained_to(CAUGHT_UP).await,
+                    Outlet::Broadcast(publisher) => publisher.drained_to(CAUGHT_UP).await,
+                }
+            };
+            if timeout(PATIENCE, caught_up).await.is_ok() {
+                return;
             }
-        };
-        if timeout(PATIENCE, caught_up).await.is_err() {
-            *self.lock_lags() = Some(Instant::now() + LAG);
+            if before.saturating_sub(self.budget.used()) < MUCH {
+                *self.lock_lags() = Some(Instant::now() + LAG);
+                return;
+            }
         }
     }
 
@@ -235,6 +244,19 @@ impl Route {
         match &self.outlet {
             Outlet::Queue(push) => push.stats(),
             Outlet::Broadcast(publisher) => publisher.stats(),
+        }
+    }
+
+    /// Whether a consumer has ever come.
+    pub(crate) fn was_served(&self) -> bool {
+        self.stats().connections > 0
+    }
+
+    /// Takes back what waits for a consumer.
+    pub(crate) fn take_backlog(&self) -> Vec<(Run, u64)> {
+        match &self.outlet {
+            Outlet::Queue(push) => push.take_backlog(),
+            Outlet::Broadcast(_) => Vec::new(),
         }
     }
 
@@ -271,10 +293,15 @@ const FAIR_SHARE: Mark = Mark { messages: 1000, octets: usize::MAX };
 /// Of a topic's octets one subscriber may have this part waiting, and messages held for late ones another: so several
 /// subscribers have to stop reading before the others feel it.
 const SHARES: usize = 4;
+/// A process has all its replies by one subscription, and each reply goes to one process: eight of 3 MB at once fit into
+/// half of 64 MiB.
+const REPLY_SHARES: usize = 2;
 /// A topic with more than this queued is behind: several full pages, so that one read never makes it so.
 const BEHIND: usize = 1 << 20;
 /// And has caught up at this: low enough that waiting and going on do not alternate for each read.
 const CAUGHT_UP: usize = BEHIND / 4;
+/// Consumers that take so much in a moment, 13 MB/s, are waited for on: what one connection takes at a time.
+const MUCH: usize = 256 << 10;
 /// How long a topic that did not catch up is not waited for: so that others on its connection lose at most a tenth of
 /// their time to it.
 const LAG: Duration = PATIENCE.saturating_mul(10);

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use oslo_rpc::Topic;
 use zmtp::{Inbox, Run, SendError};
 
+use crate::backends::{Backends, Way};
 use crate::posting::Posting;
 use crate::recent::RecentRoutes;
 use crate::route::Route;
@@ -23,6 +24,7 @@ use crate::spool::Parcel;
 /// slowly, holds up no other.
 pub(crate) struct Router {
     routes: Arc<Routes>,
+    backends: Arc<Backends>,
     peer: Arc<str>,
     recent: RecentRoutes,
     /// What goes through the spool, until all of a delivery is together.
@@ -34,9 +36,10 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(routes: Arc<Routes>, peer: &str) -> Self {
+    pub(crate) fn new(routes: Arc<Routes>, backends: Arc<Backends>, peer: &str) -> Self {
         Self {
             routes,
+            backends,
             peer: peer.into(),
             recent: RecentRoutes::default(),
             parcels: Vec::new(),
@@ -132,7 +135,11 @@ impl Router {
                 }
             }
         };
-        self.recent.insert(frame, route.clone());
+        match self.backends.way(&topic, &route) {
+            Way::Own => self.recent.insert(frame, route.clone()),
+            Way::Wait => {}
+            Way::Machine(machine) => return Some(machine),
+        }
         Some(route)
     }
 }

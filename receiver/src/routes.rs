@@ -108,7 +108,12 @@ impl Routes {
 
     /// The route of a topic, if there is one.
     pub(crate) fn find(&self, topic: &Topic<'_>) -> Option<Arc<Route>> {
-        self.read().get(topic.key()).cloned()
+        self.with_key(topic.key())
+    }
+
+    /// The route of the topics of a key, if there is one.
+    pub(crate) fn with_key(&self, key: &str) -> Option<Arc<Route>> {
+        self.read().get(key).cloned()
     }
 
     /// The route of a topic, made if it is the first of its key.

@@ -56,6 +56,9 @@ pub struct Settings {
     pub access: Access,
     /// How long a first fanout or a reply waits for its subscriber; zero: not at all.
     pub hold_time: Duration,
+    /// How long messages for `TOPIC.HOST@BACKEND` wait for the backend's own consumer before those of `TOPIC.HOST` may
+    /// have them; zero: for ever.
+    pub backend_fallback: Duration,
     /// How long stopping may take while queues are handed over; zero: nothing is handed over.
     pub drain_timeout: Duration,
     /// How long connections that are go on after listening ended on request.
@@ -127,6 +130,7 @@ impl Settings {
             topics: TopicSettings::read(reader)?,
             access: Access::read(reader)?,
             hold_time: reader.require(&options::HOLD_TIME)?.value.0,
+            backend_fallback: reader.require(&options::BACKEND_FALLBACK)?.value.0,
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
             lame_duck_time: reader.require(&options::LAME_DUCK_TIME)?.value.0,
             handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
@@ -230,6 +234,7 @@ mod tests {
             topics: TopicSettings::default(),
             access: Access::default(),
             hold_time: Duration::from_secs(2),
+            backend_fallback: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
             lame_duck_time: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
@@ -245,7 +250,7 @@ mod tests {
             "[DEFAULT]\nrpc_zmq_bind_address = eth0\nrpc_zmq_port = 9601\nrpc_zmq_ipc_dir = /run/$rpc_zmq_host\n\
              rpc_zmq_host = node7\nrpc_zmq_topic_backlog = 100\nunknown = 1\n\
              [zmq_receiver]\nmax_topics = 1\nmax_connections = 2\nmax_message_size = 3\nmax_frames = 4\n\
-             topic_max_octets = 5 KiB\nmemory_limit = 6 MiB\nhold_time = 0\ndrain_timeout = 1.5\n\
+             topic_max_octets = 5 KiB\nmemory_limit = 6 MiB\nhold_time = 0\nbackend_fallback = 2\ndrain_timeout = 1.5\n\
              lame_duck_time = 9\nhandshake_timeout = 7\n",
         );
         assert_eq!(settings.bind.endpoint(), "tcp://eth0:9601");
@@ -261,6 +266,7 @@ mod tests {
         };
         assert_eq!(settings.limits, limits);
         assert_eq!(settings.hold_time, Duration::ZERO);
+        assert_eq!(settings.backend_fallback, Duration::from_secs(2));
         assert_eq!(settings.drain_timeout, Duration::from_millis(1500));
         assert_eq!(settings.lame_duck_time, Duration::from_secs(9));
         assert_eq!(settings.handshake_timeout, Duration::from_secs(7));

@@ -288,7 +288,15 @@ fn opened(message: Text<'_>) -> Result<Object<'_>, MessageError> {
     if !message.is_object() {
         return Err(MessageError::Message);
     }
-    let (Some(version), Some(inner)) = (message.member("oslo.version"), message.member("oslo.message")) else {
+    let (mut version, mut inner) = (None, None);
+    for (key, value) in message.members() {
+        match key.string().as_deref() {
+            Some("oslo.version") => version = Some(value),
+            Some("oslo.message") => inner = Some(value),
+            _ => {}
+        }
+    }
+    let (Some(version), Some(inner)) = (version, inner) else {
         return Ok(Object(Cow::Borrowed(message.as_str())));
     };
     let version = version.string().unwrap_or_default();

@@ -83,6 +83,27 @@ impl<'a> Topic<'a> {
     pub fn key(&self) -> &'a str {
         self.key
     }
+
+    /// Of a queue whose server is one of several on its machine, `cinder-volume.host1@lvm`, the topic of the machine:
+    /// `cinder-volume.host1`, where an original service listens whatever its server's name is (oslo-bugs B1).
+    ///
+    /// ```
+    /// use oslo_rpc::Topic;
+    ///
+    /// let topic = Topic::parse(b"cinder-volume.host1@lvm")?;
+    /// assert_eq!(topic.machine().map(|machine| machine.as_str()), Some("cinder-volume.host1"));
+    /// assert_eq!(Topic::parse(b"cinder-volume.host1")?.machine(), None);
+    /// # Ok::<(), oslo_rpc::topic::TopicError>(())
+    /// ```
+    pub fn machine(&self) -> Option<Self> {
+        if self.kind != Kind::Queue {
+            return None;
+        }
+        let (machine, _backend) = self.text.split_once('@')?;
+        // Of `a@b.host1` the mark is part of the topic, of `a.@b` there is no machine.
+        let (_, host) = machine.split_once('.')?;
+        (!host.is_empty()).then_some(Self { text: machine, key: machine, kind: Kind::Queue })
+    }
 }
 
 impl fmt::Display for Topic<'_> {
@@ -218,6 +239,25 @@ mod tests {
         ] {
             let topic = Topic::parse(text.as_bytes()).unwrap();
             assert_eq!((topic.as_str(), topic.kind(), topic.key()), (text, kind, key));
+        }
+    }
+
+    #[test]
+    fn the_machine_of_a_backend_is_what_stands_before_the_mark() {
+        for (text, expected) in [
+            ("cinder-volume.host1@lvm", Some("cinder-volume.host1")),
+            ("cinder-volume.host1.example.com@lvm@2", Some("cinder-volume.host1.example.com")),
+            ("volume:c1.c1@lvm", Some("volume:c1.c1")),
+            ("cinder-volume.host1", None),
+            ("cinder@volume.host1", None),
+            ("cinder-volume.@lvm", None),
+            ("@", None),
+            ("fanout~cinder-volume.host1@lvm", None),
+            ("zmq_replies.host1@lvm", None),
+        ] {
+            let machine = Topic::parse(text.as_bytes()).unwrap().machine();
+            assert_eq!(machine.map(|topic| topic.key()), expected, "{text}");
+            assert!(machine.is_none_or(|topic| Topic::parse(topic.as_str().as_bytes()) == Ok(topic)), "{text}");
         }
     }
 

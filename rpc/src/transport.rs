@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
-use zmtp::{BindError, ConnectError, Limits, Message, Options, SocketEvent, Sub};
+use zmtp::{BindError, ConnectError, Limits, Message, Multipart, Options, SocketEvent, Sub};
 
 use crate::counters::Counters;
 use crate::direct::Direct;
@@ -287,6 +287,11 @@ impl Drop for Shared {
 /// The frames of a message.
 pub(crate) fn wire(id: &[u8], topic: &str, body: Encoded) -> Message {
     let style = body.as_body().style().as_str().as_bytes();
+    if let Encoded::Cast { json } = &body
+        && json.len() < KEPT
+    {
+        return Multipart(&[id, topic.as_bytes(), style, json]).into();
+    }
     let builder = Message::builder()
         .more(Bytes::copy_from_slice(id))
         .more(Bytes::copy_from_slice(topic.as_bytes()))
@@ -343,6 +348,9 @@ fn options(settings: &Settings) -> Options {
 }
 
 const REPLIES: &str = "zmq_replies.";
+
+/// A body below this is copied with its frames into one piece; from here on it is kept, as `zmtp` does.
+const KEPT: usize = 4096;
 
 /// Some hundred times what a handshake over a Unix socket takes on a busy machine.
 const READY: Duration = Duration::from_millis(500);

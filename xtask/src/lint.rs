@@ -33,6 +33,10 @@ pub(crate) fn run() -> Result<(), LintError> {
     command::run(workspace::cargo().args(["check", "--package", "zmtp", "--no-default-features"]))?;
     step("clippy");
     command::run(workspace::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("clippy, for each set of features of oslo-rpc");
+    for build in workspace::partial_builds_of_rpc() {
+        command::run(workspace::cargo().arg("clippy").args(build).args(["--all-targets", "--", "-D", "warnings"]))?;
+    }
     step("clippy, for what the benchmarks have of our own");
     for (manifest, packages) in OWN_BENCHMARKS {
         let packages = packages.iter().flat_map(|package| ["--package", package]);

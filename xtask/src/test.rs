@@ -24,7 +24,8 @@ pub(crate) enum TestError {
     Cargo(#[from] CommandError),
 }
 
-/// Installs unless told not to, then runs `cargo test` with `arguments`, all tests even if some fail.
+/// Installs unless told not to, then runs `cargo test` with `arguments`, all tests even if some fail; without arguments also
+/// those of `oslo-rpc` with fewer features.
 pub(crate) fn run(no_install: bool, arguments: &[OsString]) -> Result<(), TestError> {
     if no_install {
         for lack in package::lacking().into_iter().chain(environment::lacking()?).chain(consul::lacking()) {
@@ -37,12 +38,19 @@ pub(crate) fn run(no_install: bool, arguments: &[OsString]) -> Result<(), TestEr
         println!("installed: all that the tests need");
     }
 
-    let mut command = workspace::cargo();
-    command.args(["test", "--no-fail-fast"]).args(arguments);
-    println!("running: {}", line_of(&command));
     let started = Instant::now();
     let mut counts = Counts::default();
-    let outcome = run_counting(&mut command, &mut counts);
+    let test = || {
+        let mut command = workspace::cargo();
+        command.args(["test", "--no-fail-fast"]);
+        command
+    };
+    let mut outcome = run_counting(test().args(arguments), &mut counts);
+    // Who names tests means those of the usual build.
+    let partial_builds = workspace::partial_builds_of_rpc().filter(|_| arguments.is_empty());
+    for build in partial_builds {
+        outcome = outcome.and(run_counting(test().args(build), &mut counts));
+    }
     println!("{}", counts.summary(started.elapsed()));
     Ok(outcome?)
 }
@@ -54,6 +62,7 @@ fn run_counting(command: &mut Command, counts: &mut Counts) -> Result<(), Comman
         command.env("CARGO_TERM_COLOR", "always");
     }
     let line = line_of(command);
+    println!("running: {line}");
     let mut child =
         command.stdout(Stdio::piped()).spawn().map_err(|source| CommandError::Start { line: line.clone(), source })?;
     let stdout = child.stdout.take().into_iter().map(BufReader::new);

@@ -44,6 +44,12 @@ fn is_fuzz_crate(package: &Package) -> bool {
     package.metadata["cargo-fuzz"] == true
 }
 
+/// Arguments of cargo for each set of features that `oslo-rpc` may be built with, but for the default.
+pub(crate) fn partial_builds_of_rpc() -> impl Iterator<Item = [&'static str; 5]> {
+    let sets = ["", "message", "driver", "consul", "redis"];
+    sets.into_iter().map(|features| ["--package", "oslo-rpc", "--no-default-features", "--features", features])
+}
+
 /// What the shipped programs are built for: the one target whose executables need nothing of the host.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 

@@ -26,7 +26,8 @@ use crate::cli::{Cli, Command, RequestArgs};
 use crate::failure::Failure;
 use crate::site::Site;
 
-#[tokio::main]
+// One thread: a call is a matter of a few small tasks, and handing them from thread to thread costs more than they do.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = if cli.site.debug { Level::DEBUG } else { Level::WARN };

@@ -143,6 +143,14 @@ pub(super) const SPOOL_FSYNC: Opt<Fsync> = Opt::new(
 pub(super) const HOLD_TIME: Opt<Wait> =
     Opt::new("hold_time", "Seconds a first fanout or a reply waits for its subscriber.").in_group(OURS).or("2");
 
+pub(super) const BACKEND_FALLBACK: Opt<Wait> = Opt::new(
+    "backend_fallback",
+    "Seconds until messages for TOPIC.HOST@BACKEND, to which no consumer of this machine's backends ever came, go to \
+     TOPIC.HOST, where original services listen; 0: never.",
+)
+.in_group(OURS)
+.or("10");
+
 pub(super) const DRAIN_TIMEOUT: Opt<Wait> =
     Opt::new("drain_timeout", "Seconds to hand over what is queued before the daemon stops.").in_group(OURS).or("10");
 
@@ -188,6 +196,7 @@ pub const DECLARED: &[Declaration] = &[
     *SPOOL_MAX_OCTETS.declaration(),
     *SPOOL_FSYNC.declaration(),
     *HOLD_TIME.declaration(),
+    *BACKEND_FALLBACK.declaration(),
     *DRAIN_TIMEOUT.declaration(),
     *LAME_DUCK_TIME.declaration(),
     *HANDSHAKE_TIMEOUT.declaration(),

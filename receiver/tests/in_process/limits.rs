@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::time::sleep;
+use zmtp::Message;
 
 use crate::Result;
 use crate::raw;
@@ -198,5 +200,64 @@ async fn idle_topics_make_room_and_come_back() -> Result {
     site.until_received(20).await?;
     assert_eq!(site.totals().queued + site.dropped("topic-limit"), 5);
     assert!(site.totals().queued >= 3);
+    Ok(())
+}
+
+/// Eight callers of one process get 3 MB each at the same moment, and the process is busy.
+#[tokio::test]
+async fn replies_of_24_mb_at_once_are_held_for_their_callers() -> Result {
+    const TOPIC: &str = "zmq_replies.host1";
+    let site = Site::start(|_| {}).await?;
+    let push = site.push()?;
+    let mut caller = UnixStream::connect(site.path(TOPIC)?).await?;
+    raw::handshake(&mut caller, "SUB").await?;
+    caller.write_all(&raw::subscription("id")).await?;
+    site.until_connected(TOPIC, 1).await?;
+    let reply = |n: u8| Message::builder().more(format!("id{n}")).more(TOPIC).more("cast").last(vec![b'x'; 3_000_000]);
+    for n in 0..8 {
+        soon(push.send(reply(n))).await??;
+    }
+    site.until_received(8).await?;
+    for n in 0..8 {
+        let mut got = vec![0; reply(n).octets()];
+        soon(caller.read_exact(&mut got)).await??;
+        assert!(got == raw::wire(&reply(n)), "reply {n}");
+    }
+    assert!(site.totals().dropped.is_empty(), "{:?}", site.totals().dropped);
+    Ok(())
+}
+
+/// The clock stands still while anybody has something to do, so that the pace is the consumer's own.
+#[tokio::test(start_paused = true)]
+async fn a_sender_is_slowed_to_the_pace_of_a_consumer_that_reads_on() -> Result {
+    const TOPIC: &str = "compute.host1";
+    let site = Site::start(|settings| settings.limits.topic_max_octets = 4 << 20).await?;
+    let push = site.push()?;
+    let message = cast(TOPIC, "x".repeat(60_000));
+    push.send(message.clone()).await?;
+    site.until_received(1).await?;
+    let mut consumer = UnixStream::connect(site.path(TOPIC)?).await?;
+    raw::handshake(&mut consumer, "PULL").await?;
+    site.until_connected(TOPIC, 1).await?;
+    let sending = tokio::spawn({
+        let message = message.clone();
+        async move {
+            for _ in 1..300 {
+                push.send(message.clone()).await?;
+            }
+            Ok::<_, zmtp::SendError>(push)
+        }
+    });
+    // 50 MB/s, where a topic that is behind is given 20 ms at a time.
+    let mut left = 300 * message.octets();
+    let mut some = vec![0; 500_000];
+    while left > 0 {
+        let n = left.min(some.len());
+        soon(consumer.read_exact(&mut some[..n])).await??;
+        left -= n;
+        sleep(Duration::from_millis(10)).await;
+    }
+    sending.await??;
+    assert!(site.totals().dropped.is_empty(), "{:?}", site.totals().dropped);
     Ok(())
 }

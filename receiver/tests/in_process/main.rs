@@ -13,6 +13,7 @@ mod raw;
 mod routing;
 mod late;
 mod handover;
+mod backends;
 mod limits;
 mod policies;
 mod access;

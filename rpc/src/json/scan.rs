@@ -93,9 +93,53 @@ pub(super) fn value(octets: &[u8], mut at: usize) -> Result<usize, JsonError> {
 }
 
 /// The offset of the first octet from `at` on that is no blank.
-pub(super) fn skip_blanks(octets: &[u8], at: usize) -> usize {
-    let blanks = octets.get(at..).unwrap_or_default().iter();
-    at + blanks.take_while(|octet| matches!(octet, b' ' | b'\t' | b'\n' | b'\r')).count()
+#[inline]
+pub(super) fn skip_blanks(octets: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = octets.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The offset behind the value that begins at `at` of a text that was checked. Only quotes and brackets are looked at.
+pub(super) fn skip(octets: &[u8], mut at: usize) -> Option<usize> {
+    let mut open = 0_usize;
+    loop {
+        at = match octets.get(at)? {
+            b'"' => skip_string(octets, at)?,
+            b'{' | b'[' => {
+                open += 1;
+                at + 1
+            }
+            b'}' | b']' => {
+                open = open.checked_sub(1)?;
+                at + 1
+            }
+            _ => {
+                let rest = octets.get(at..)?.iter();
+                at + rest
+                    .take_while(|octet| !matches!(octet, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r'))
+                    .count()
+            }
+        };
+        if open == 0 {
+            return Some(at);
+        }
+        at += before(octets.get(at..)?, structure);
+    }
+}
+
+/// As [`skip`], of a string.
+pub(super) fn skip_string(octets: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        at += plain(octets.get(at..)?);
+        match octets.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => return None,
+        }
+    }
 }
 
 /// The offset behind the string that begins at `at`. Escapes are checked; surrogates may be single.
@@ -130,14 +174,57 @@ pub(super) fn key(octets: &[u8], at: usize) -> Result<usize, JsonError> {
 }
 
 /// The count of octets that stand for themselves in a string, from the first on.
-fn plain(octets: &[u8]) -> usize {
-    // Without a branch per octet the compiler compares many at once: a ninth of the time for long strings.
-    let special = |octet: u8| u8::from(octet == b'"') | u8::from(octet == b'\\') | u8::from(octet < 0x20);
+pub(super) fn plain(octets: &[u8]) -> usize {
+    let near = octets.get(..CHUNK).unwrap_or(octets);
+    let count = before(near, special);
+    if count < near.len() {
+        return count;
+    }
+    // A long string. Without a branch per octet the compiler compares many at once.
+    let special_octet = |octet: u8| u8::from(octet == b'"') | u8::from(octet == b'\\') | u8::from(octet < 0x20);
     let (chunks, _) = octets.as_chunks::<CHUNK>();
-    let is_plain = |chunk: &&[u8; CHUNK]| chunk.iter().fold(0, |found, &octet| found | special(octet)) == 0;
+    let is_plain = |chunk: &&[u8; CHUNK]| chunk.iter().fold(0, |found, &octet| found | special_octet(octet)) == 0;
     let whole = chunks.iter().take_while(is_plain).count() * CHUNK;
-    let rest = octets.get(whole..).unwrap_or_default();
-    whole + rest.iter().take_while(|octet| special(**octet) == 0).count()
+    whole + before(octets.get(whole..).unwrap_or_default(), special)
+}
+
+/// The count of octets before the first that is marked. `marks` takes eight octets, the first the lowest, and sets the
+/// highest bit of each that it means; above the lowest that it means it may be wrong.
+#[inline]
+fn before(octets: &[u8], marks: impl Fn(u64) -> u64) -> usize {
+    let (words, rest) = octets.as_chunks();
+    for (n, word) in words.iter().enumerate() {
+        let found = marks(u64::from_le_bytes(*word));
+        if found != 0 {
+            return n * WORD + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let mut word = [0; WORD];
+    word[..rest.len()].copy_from_slice(rest);
+    let found = marks(u64::from_le_bytes(word));
+    words.len() * WORD + rest.len().min(found.trailing_zeros() as usize / 8)
+}
+
+/// Marks quotes, backslashes and controls.
+#[inline]
+fn special(word: u64) -> u64 {
+    let below_blank = word.wrapping_sub(ONES * 0x20) & !word & HIGHEST;
+    equal(word, b'"') | equal(word, b'\\') | below_blank
+}
+
+/// Marks quotes and brackets.
+#[inline]
+fn structure(word: u64) -> u64 {
+    // `[` and `]` are `{` and `}` without this bit.
+    let curled = word | (ONES * 0x20);
+    equal(word, b'"') | equal(curled, b'{') | equal(curled, b'}')
+}
+
+/// Marks octets that are this one. What is borrowed in the subtraction is borrowed from octets above.
+#[inline]
+fn equal(word: u64, octet: u8) -> u64 {
+    let difference = word ^ (ONES * u64::from(octet));
+    difference.wrapping_sub(ONES) & !difference & HIGHEST
 }
 
 fn scalar(octets: &[u8], at: usize) -> Result<usize, JsonError> {
@@ -200,7 +287,14 @@ impl Open {
 /// about ten deep, and what reads a text into nested types recurses as deep.
 pub const MAX_DEPTH: u32 = 128;
 
-/// Octets compared at once: two of the registers that every x86-64 has.
+/// Octets of a number that is compared at once.
+const WORD: usize = size_of::<u64>();
+
+/// One, and the highest bit, in each octet.
+const ONES: u64 = u64::MAX / 0xff;
+const HIGHEST: u64 = ONES << 7;
+
+/// Octets of a long string compared at once: two of the registers that every x86-64 has.
 const CHUNK: usize = 32;
 
 const WORDS: &[&[u8]] = &[b"null", b"true", b"false", b"NaN", b"Infinity", b"-Infinity"];
@@ -289,7 +383,24 @@ mod tests {
 
         #[test]
         fn any_octets_are_taken_or_refused(octets in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = check(&octets);
+            let _ = (check(&octets), skip(&octets, 0));
+        }
+
+        #[test]
+        fn a_value_that_was_checked_ends_where_the_check_found_it(text in "[\\[\\]{},:\"\\\\u0-9a-f.eE+ -]{0,24}", n in 0..40_usize) {
+            let padded = format!("[\"{}\",{text}]", "é".repeat(n));
+            for text in [text, padded] {
+                if let Ok(text) = check(text.as_bytes()) {
+                    prop_assert_eq!(skip(text.as_bytes(), 0), Some(text.len()), "{}", text);
+                }
+            }
+        }
+
+        #[test]
+        fn a_string_is_plain_up_to_the_first_that_is_not(octets in prop::collection::vec(any::<u8>(), 0..80), common in prop::bool::ANY) {
+            let octets: Vec<u8> = octets.into_iter().map(|octet| if common { octet | 0x80 } else { octet }).collect();
+            let expected = octets.iter().take_while(|octet| !matches!(octet, b'"' | b'\\' | 0..0x20)).count();
+            prop_assert_eq!(plain(&octets), expected);
         }
     }
 }

@@ -79,7 +79,11 @@ impl<'a> Text<'a> {
     /// single surrogate in it, which no string of ours can hold.
     pub fn string(&self) -> Option<Cow<'a, str>> {
         let inside = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if inside.contains('\\') { unescaped(inside).map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
+        if scan::plain(inside.as_bytes()) == inside.len() {
+            Some(Cow::Borrowed(inside))
+        } else {
+            unescaped(inside).map(Cow::Owned)
+        }
     }
 
     fn is_string(&self, content: &str) -> bool {
@@ -120,7 +124,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// A walk inside brackets. The text was checked, so the errors of the scanner do not occur.
+/// A walk inside brackets of a text that was checked.
 #[derive(Clone)]
 struct Inside<'a> {
     text: &'a str,
@@ -148,15 +152,17 @@ impl<'a> Inside<'a> {
     }
 
     fn key(&mut self) -> Option<Text<'a>> {
+        let octets = self.text.as_bytes();
         let start = self.at;
-        let end = scan::string(self.text.as_bytes(), start).ok()?;
-        self.at = scan::skip_blanks(self.text.as_bytes(), scan::key(self.text.as_bytes(), start).ok()?);
+        let end = scan::skip_string(octets, start)?;
+        let colon = scan::skip_blanks(octets, end);
+        self.at = scan::skip_blanks(octets, colon + 1);
         self.text.get(start..end).map(Text)
     }
 
     fn value(&mut self) -> Option<Text<'a>> {
         let start = self.at;
-        self.at = scan::value(self.text.as_bytes(), start).ok()?;
+        self.at = scan::skip(self.text.as_bytes(), start)?;
         self.text.get(start..self.at).map(Text)
     }
 }

@@ -118,13 +118,22 @@ impl Turns {
     /// The next message: one of each peer in turn.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
+        let peers = self.turns.len();
         let turn = self.turns.get_mut(self.at)?;
-        let message = turn.run.pop();
-        let emptied = turn.run.is_empty();
-        self.at += 1;
-        if emptied {
-            self.go_on();
+        if turn.run.messages() == 1 {
+            return self.pop_last();
         }
+        self.at = if self.at + 1 < peers { self.at + 1 } else { 0 };
+        // Last, so that the message is made where the caller wants it: moving one costs more than making it.
+        turn.run.pop()
+    }
+
+    /// As [`pop`](Self::pop), for the last message of a run.
+    #[inline(never)]
+    fn pop_last(&mut self) -> Option<Message> {
+        let message = self.turns.get_mut(self.at)?.run.pop();
+        self.at += 1;
+        self.go_on();
         if self.at >= self.turns.len() {
             self.at = 0;
         }

@@ -12,6 +12,8 @@ use super::numbers::Numbers;
 pub(super) struct Ledger {
     /// Of the next message that comes without a number.
     next: u64,
+    /// Of the messages that come now, if the caller has numbered them.
+    first: Option<u64>,
     /// Of the messages in the backlog, in their order.
     pub(super) backlog: Numbers,
     /// Written whole, displaced or expired, and not yet told.
@@ -28,16 +30,19 @@ impl Ledger {
 
     /// The messages that come next have numbers from `first`.
     pub(super) fn begin_at(&mut self, first: u64) {
-        self.next = first;
+        self.first = Some(first);
     }
 
     /// Numbers for `n` messages that come now.
     pub(super) fn enter(&mut self, n: usize, now: impl Fn() -> Instant) -> Numbers {
-        let numbers = self.next..self.next + n as u64;
-        self.next = numbers.end;
+        let first = self.first.take().unwrap_or(self.next);
+        let numbers = first..first + n as u64;
+        self.next = self.next.max(numbers.end);
         if self.time_to_live.is_some() {
             let now = now();
             match self.arrivals.back_mut() {
+                // Moved here from another socket: they came before those, or about with them.
+                Some((end, _)) if numbers.end <= *end => {}
                 Some((end, at)) if now.saturating_duration_since(*at) < TICK => *end = numbers.end,
                 _ => self.arrivals.push_back((numbers.end, now)),
             }

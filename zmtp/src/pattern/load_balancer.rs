@@ -133,6 +133,27 @@ impl LoadBalancer {
         self.backlog.as_ref().is_none_or(|backlog| backlog.is_empty() || backlog.has_room(1))
     }
 
+    /// Takes back, in order, what no peer has had room for; with each run the number of its first message, if messages are
+    /// numbered.
+    pub fn take_backlog(&mut self) -> Vec<(Run, u64)> {
+        let mut runs = VecDeque::new();
+        if let Some(backlog) = &mut self.backlog {
+            self.tally.accepted -= backlog.messages() as u64;
+            backlog.take(usize::MAX, &mut runs);
+        }
+        let Some(ledger) = &mut self.ledger else { return runs.into_iter().map(|run| (run, 0)).collect() };
+        let mut numbers = std::mem::take(&mut ledger.backlog);
+        let mut numbered = Vec::new();
+        for mut run in runs {
+            while let Some(first) = numbers.first().filter(|_| !run.is_empty()) {
+                let part = run.split_fitting(numbers.first_range(), usize::MAX);
+                let _ = numbers.take(part.messages() as u64);
+                numbered.push((part, first));
+            }
+        }
+        numbered
+    }
+
     /// Deals messages to peers while there is one with room.
     fn deal(&mut self, run: &mut Run, numbers: &mut Numbers) {
         if self.peers.len() == 1 {
@@ -583,5 +604,22 @@ mod tests {
         }
         assert_eq!(got, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(balancer.queued(), (0, 0));
+    }
+
+    #[test]
+    fn the_backlog_can_be_taken_back() {
+        let mut balancer = LoadBalancer::new(Mark::messages(2), Some(Mark::UNLIMITED), false, None);
+        let peer = PeerIds::default().next_id();
+        balancer.attach(peer, false);
+        assert_eq!(push(&mut balancer, run(0..5)), 0);
+        let back: Vec<_> = balancer
+            .take_backlog()
+            .into_iter()
+            .flat_map(|(run, _)| run)
+            .map(|m: Message| m.frame(0).unwrap()[0])
+            .collect();
+        assert_eq!((back, taken(&mut balancer, peer)), (vec![2, 3, 4], vec![0, 1]));
+        assert_eq!(balancer.tally().accepted, 2);
+        assert!(LoadBalancer::new(Mark::default(), None, false, None).take_backlog().is_empty());
     }
 }

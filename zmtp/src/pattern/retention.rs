@@ -47,6 +47,8 @@ struct Held {
 
 impl Retention {
     pub(crate) fn new(rules: LateJoiners, budget: Option<Budget>) -> Self {
+        // No sum with it leaves the range of an instant.
+        let rules = LateJoiners { time: rules.time.min(LONGEST), ..rules };
         Self { rules, budget, young_until: None, held: VecDeque::new(), octets: 0, unmatched: 0 }
     }
 
@@ -133,3 +135,6 @@ impl Drop for Retention {
         self.free(self.octets);
     }
 }
+
+/// Ten years: longer than any process lives.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

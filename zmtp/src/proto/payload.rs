@@ -78,6 +78,13 @@ impl<F: AsRef<[u8]>> Encode for Multipart<'_, F> {
     }
 }
 
+impl<F: AsRef<[u8]>> From<Multipart<'_, F>> for Message {
+    /// A copy, in memory of its own.
+    fn from(frames: Multipart<'_, F>) -> Self {
+        copy(&frames)
+    }
+}
+
 impl Encode for Message {
     const BORROWED: bool = false;
 

@@ -73,23 +73,31 @@ impl Run {
     /// Takes the first message.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
-        if self.messages == 0 {
+        if self.messages <= 1 {
+            return self.pop_last();
+        }
+        let octets = self.chunks.contiguous()?;
+        let len = message_len(octets)?;
+        self.messages -= 1;
+        // Each way out makes the message where it is wanted: to move one costs more than to make it.
+        match Message::small(octets, len) {
+            Some(message) => {
+                self.chunks.advance(len);
+                Some(message)
+            }
+            None => Some(Message::from_chunks(self.chunks.split_to(len))),
+        }
+    }
+
+    /// As [`pop`](Self::pop), when there is at most one, which then does not keep the page if it is small.
+    #[inline(never)]
+    fn pop_last(&mut self) -> Option<Message> {
+        let Self { chunks, messages } = std::mem::take(self);
+        if messages == 0 {
             return None;
         }
-        if let Some(octets) = self.chunks.contiguous()
-            && let Some(len) = message_len(octets)
-            && let Some(message) = Message::small(octets, len)
-        {
-            self.messages -= 1;
-            if self.messages == 0 {
-                // Lets go of the page.
-                self.chunks = Chunks::default();
-            } else {
-                self.chunks.advance(len);
-            }
-            return Some(message);
-        }
-        Some(Message::from_chunks(self.split_first().chunks))
+        let small = chunks.contiguous().and_then(|octets| Message::small(octets, octets.len()));
+        Some(small.unwrap_or_else(|| Message::from_chunks(chunks)))
     }
 
     /// Splits off the first message; empty when the run is.

@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     sync::watch,
     task::{AbortHandle, JoinSet},
-    time::{sleep, timeout, timeout_at},
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -359,8 +359,9 @@ impl<S: Socket> Shared<S> {
         let applicant = Applicant { peer, credentials };
         let mut task = JoinSet::new();
         task.spawn(async move { authenticator.authenticate(&applicant).await });
-        let deadline = deadline.unwrap_or_else(|| Instant::now() + self.options.handshake_timeout);
-        match timeout_at(deadline.into(), task.join_next()).await {
+        // None: beyond all instants.
+        let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+        match timeout(left, task.join_next()).await {
             Ok(Some(Ok(Ok(verdict)))) => Ok(verdict),
             Ok(Some(Ok(Err(_)))) => no_verdict("the authenticator failed"),
             Ok(_) => no_verdict("the authenticator panicked"),

@@ -42,9 +42,15 @@ impl Inbound {
     /// The next message. `turns` is the reader's own half of the queue; the lock is taken when that is empty.
     #[inline]
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>, turns: &mut Turns) -> Poll<Message> {
-        if let Some(message) = turns.pop() {
-            return Poll::Ready(message);
+        match turns.pop() {
+            Some(message) => Poll::Ready(message),
+            None => self.poll_refilled(cx, turns),
         }
+    }
+
+    /// As [`poll_recv`](Self::poll_recv) when the reader's half is empty. Not inlined, so that the rest of it is.
+    #[inline(never)]
+    fn poll_refilled(&self, cx: &mut Context<'_>, turns: &mut Turns) -> Poll<Message> {
         let mut state = self.lock();
         let message = state.refill(turns);
         if message.is_none() {

@@ -83,7 +83,8 @@ impl<P: Outflow> Outbound<P> {
         })
     }
 
-    /// Takes one message, or gives it back. A `patient` sender is told when it is far ahead of the connections.
+    /// Takes one message, or gives it back. A `patient` sender is told when it is far ahead of the connections, also of one
+    /// that is still to come: what would pile up until then is memory that leaves the cache.
     #[inline]
     pub(crate) fn put<M: Payload>(&self, payload: M, patient: bool) -> Result<(), Refused<M>> {
         let mut state = self.lock();
@@ -91,7 +92,7 @@ impl<P: Outflow> Outbound<P> {
             return Err(Refused::Closed(payload));
         }
         let octets = payload.octets();
-        if state.ahead + octets > state.lead && state.ahead > 0 && patient && state.pattern.connected() > 0 {
+        if state.ahead + octets > state.lead && state.ahead > 0 && patient {
             return Err(Refused::Ahead(payload));
         }
         state.pattern.put(payload, octets, Instant::now).map_err(Refused::Full)?;
@@ -246,6 +247,13 @@ impl Outbound<LoadBalancer> {
             }
             room.await;
         }
+    }
+
+    /// Takes back what no peer has had room for.
+    pub(crate) fn take_backlog(&self) -> Vec<(Run, u64)> {
+        let runs = self.lock().pattern.take_backlog();
+        self.room.notify_waiters();
+        runs
     }
 }
 

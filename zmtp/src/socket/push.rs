@@ -200,6 +200,13 @@ impl Push {
         self.outbound.room().await;
     }
 
+    /// Takes back, in order, what waits in the [backlog](Options::backlog): messages that no peer has had room for. For a
+    /// forwarder that has found another place for them. With each run comes the number of its first message, if messages
+    /// are numbered.
+    pub fn take_backlog(&self) -> Vec<(Run, u64)> {
+        self.outbound.take_backlog()
+    }
+
     /// Waits until at most `octets` octets are queued: for a sender that must not run far ahead of its peers.
     ///
     /// Cancel-safe.

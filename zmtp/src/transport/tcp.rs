@@ -71,6 +71,9 @@ impl Listener for TcpAcceptor {
 
 fn link(stream: TcpStream, peer: SocketAddr) -> io::Result<Link> {
     stream.set_nodelay(true)?;
+    // A system that does not have it is only slower.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     Ok(Link { stream: Box::new(stream), peer: peer.to_string() })
 }
 
@@ -135,6 +138,15 @@ fn invalid(problem: &'static str) -> io::Error {
 /// this to `somaxconn`.
 const BACKLOG: u32 = 4096;
 
+/// Octets that the kernel takes before it has sent those that it has (`TCP_NOTSENT_LOWAT`): as much as one read of a peer.
+///
+/// Otherwise it takes megabytes, which leave the caches before they are sent, and sends them only as acknowledgements come:
+/// on a connection within one host, at the receiver's expense. Over loopback, two CPUs, medians of 3 to 7 rounds in turns with
+/// the system's default: messages of 1 KiB 1.9 to 2.1 times as many, 4 KiB 0.95 to 2.4, 16 KiB 1.6 to 2.3, 64 KiB 1.5 to 1.6; of 64
+/// octets 0.8 to 1.3. 32 KiB was better for some sizes and twice as bad for others, 128 KiB gained a third of it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +162,18 @@ mod tests {
             assert_eq!(parse_port(bad).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{bad}");
         }
         assert_eq!(parse_port("65535").unwrap(), 65535);
+    }
+
+    /// What happens to a client whose system gives it the very port that it asks for.
+    #[tokio::test]
+    async fn a_connection_with_itself_is_none() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(port).unwrap();
+        assert!(is_connected_to_itself(&socket.connect(port).await.unwrap()));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert!(!is_connected_to_itself(&TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()));
     }
 
     #[tokio::test]

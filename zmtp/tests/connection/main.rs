@@ -4,6 +4,8 @@
 
 mod pair;
 mod secured;
+#[cfg(feature = "curve")]
+mod curve;
 
 use std::time::Duration;
 

@@ -61,10 +61,13 @@ impl PlainLogin {
         &self.username
     }
 
-    /// Whether this is the password, in a time that does not tell where it differs.
+    /// Whether this is the password, in a time that tells neither where it differs nor how long it is.
     pub fn has_password(&self, password: &[u8]) -> bool {
-        let differing = self.password.iter().zip(password).fold(0, |bits, (a, b)| bits | (a ^ b));
-        std::hint::black_box(differing) == 0 && self.password.len() == password.len()
+        let at = |octets: &[u8], n| octets.get(n).copied().unwrap_or_default();
+        let lengths = self.password.len() ^ password.len();
+        let differing = (0..MAX_OCTETS)
+            .fold(lengths, |bits, n| std::hint::black_box(bits | usize::from(at(&self.password, n) ^ at(password, n))));
+        differing == 0
     }
 
     /// The password, for a check that is made elsewhere.
@@ -204,6 +207,23 @@ mod tests {
         }
         assert_eq!(PlainLogin::new("u", [0; 256]).unwrap_err().octets, 256);
         assert!(PlainLogin::new([0; 256], "p").is_err());
+    }
+
+    #[test]
+    fn how_long_a_comparison_takes_does_not_tell_how_long_the_password_is() {
+        let known = [b'x'; 255];
+        let [short, long] = [1, 255].map(|octets| PlainLogin::new("u", &known[..octets]).unwrap());
+        let time = |login: &PlainLogin| {
+            let begun = std::time::Instant::now();
+            for _ in 0..500 {
+                std::hint::black_box(login.has_password(std::hint::black_box(&known)));
+            }
+            begun.elapsed()
+        };
+        // The least of many tries, so that nothing else that runs counts.
+        let least = |login| (0..30).map(|_| time(login)).min().unwrap().as_secs_f64();
+        let ratio = least(&long) / least(&short);
+        assert!((0.3..3.0).contains(&ratio), "{ratio}; 255 if each octet of the guess counted");
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! A key of CURVE as text. See the function of this name in the library.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(fuzz::key);

@@ -1,0 +1,13 @@
+//! The protocol core, in which a payload shows what only the crate itself may see of it.
+
+pub(crate) use zmtp::proto::*;
+
+pub(crate) trait Payload: zmtp::Payload {
+    fn octets(&self) -> usize;
+}
+
+impl Payload for Message {
+    fn octets(&self) -> usize {
+        self.octets()
+    }
+}
