@@ -36,6 +36,8 @@ pub struct Cli {
     pub use_syslog: Option<bool>,
     /// `--log-config-append`.
     pub log_config_append: Option<String>,
+    /// The file of `keygen`.
+    pub file: Option<PathBuf>,
     /// `--json`: answers are one JSON object.
     pub json: bool,
     /// `--strict`: warnings of a check make it fail.
@@ -56,6 +58,8 @@ pub enum Command {
     ConfigShow,
     /// Print a configuration file with every option explained
     ConfigSample,
+    /// Make a key for curve_port: the secret one goes to FILE, the public one is printed
+    Keygen,
 }
 
 impl Cli {
@@ -78,6 +82,7 @@ impl Cli {
             log_dir: words.log_dir,
             use_syslog: words.use_syslog.then_some(true),
             log_config_append: words.log_config_append,
+            file: words.file,
             json: words.json,
             strict: words.strict,
             no_environment: words.no_environment,
@@ -96,6 +101,9 @@ struct Words {
     /// What to do
     #[arg(value_enum)]
     command: Option<Command>,
+
+    /// keygen: the file to make
+    file: Option<PathBuf>,
 
     /// Read this file; repeatable, a later one overrides
     #[arg(long, value_name = "PATH")]
@@ -154,6 +162,10 @@ impl Words {
     /// Refuses flags that the command has no use for: whoever typed them expects something else to happen.
     fn check_flags(&self) -> Result<(), clap::Error> {
         let command = self.command.unwrap_or_default();
+        if (command == Command::Keygen) != self.file.is_some() {
+            let text = "keygen, and nothing else, takes the name of a file";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, text));
+        }
         let uses: [(bool, &str, &[Command]); 3] = [
             (self.json, "--json", &[Command::CheckConfig, Command::ConfigShow]),
             (self.strict, "--strict", &[Command::CheckConfig]),
@@ -209,7 +221,8 @@ Exit codes:
 
 Examples:
   oslo-messaging-zmq-receiver --config-file /etc/nova/nova.conf --log-dir /var/log/oslo
-  oslo-messaging-zmq-receiver check-config --config-file /etc/oslo/zmq_receiver.conf";
+  oslo-messaging-zmq-receiver check-config --config-file /etc/oslo/zmq_receiver.conf
+  oslo-messaging-zmq-receiver keygen /etc/oslo/zmq_receiver.key";
 
 #[cfg(test)]
 mod tests {

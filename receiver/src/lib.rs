@@ -15,6 +15,7 @@ pub mod logging;
 pub mod runtime_dir;
 pub mod dir_lock;
 pub mod descriptors;
+pub mod keys;
 mod spool;
 mod drops;
 mod route;

@@ -3,7 +3,7 @@
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use oslo_config::{Config, LoadError};
@@ -12,6 +12,7 @@ use oslo_messaging_zmq_receiver::cli::{Cli, Command, PROGRAM};
 use oslo_messaging_zmq_receiver::descriptors;
 use oslo_messaging_zmq_receiver::dir_lock::DirLock;
 use oslo_messaging_zmq_receiver::effective::Effective;
+use oslo_messaging_zmq_receiver::keys;
 use oslo_messaging_zmq_receiver::logging::Log;
 use oslo_messaging_zmq_receiver::manager::inherited_listener;
 use oslo_messaging_zmq_receiver::runtime_dir::RuntimeDir;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Run => run(&cli).map(|()| ExitCode::SUCCESS),
         Command::CheckConfig => check_config(&cli),
         Command::ConfigShow => config_show(&cli),
+        Command::Keygen => keygen(&cli).map(|()| ExitCode::SUCCESS),
         Command::ConfigSample => print(&Sample(DECLARED)).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
@@ -79,6 +81,11 @@ fn check_config(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         Level::Warning if cli.strict => ExitCode::FAILURE,
         Level::Warning | Level::Ok => ExitCode::SUCCESS,
     })
+}
+
+fn keygen(cli: &Cli) -> Result<(), Box<dyn Error>> {
+    let public = keys::generate(cli.file.as_deref().unwrap_or(Path::new("")))?;
+    print(&format_args!("{public}\n"))
 }
 
 fn config_show(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {

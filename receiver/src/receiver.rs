@@ -1,6 +1,6 @@
 //! The daemon: a PULL on TCP in front, a socket per topic behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::TcpListener;
 use std::path::Path;
@@ -10,16 +10,20 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 use zmtp::transport::{Tcp, Transport};
-use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent, Stats};
+use zmtp::{
+    Applicant, BindError, Credentials, Disconnect, Endpoint, Intake, Limits, Monitor, Options, Security, SocketEvent,
+    Stats, Verdict,
+};
 
 use crate::backends::Backends;
 use crate::drops::host_of;
 use crate::gate::Gate;
 use crate::inherited::Inherited;
+use crate::keys::{self, KeyError};
 use crate::logging::OncePer;
 use crate::router::Router;
 use crate::routes::Routes;
-use crate::settings::{Settings, SpoolSettings};
+use crate::settings::{Access, Bind, CurveSettings, Settings, SpoolSettings};
 use crate::spool::{Restored, Spool, SpoolTotals};
 
 /// A running receiver.
@@ -27,11 +31,10 @@ use crate::spool::{Restored, Spool, SpoolTotals};
 /// It serves until [`stop`](Self::stop). Dropping it stops it without handing on what is queued.
 #[derive(Debug)]
 pub struct Receiver {
-    intake: Intake<MakeRouter, Router>,
+    plain: Front,
+    /// For peers that encrypt.
+    curve: Option<Front>,
     routes: Arc<Routes>,
-    /// If not everybody may send as much as they like.
-    gate: Option<Gate>,
-    endpoint: Endpoint,
     drain_timeout: Duration,
     /// Ends with the receiver.
     handing_over: JoinSet<()>,
@@ -49,6 +52,9 @@ pub enum StartError {
         /// Where and why.
         cause: BindError,
     },
+    /// A key for the port of peers that encrypt cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// The counters of a receiver. Messages unless said otherwise.
@@ -121,28 +127,41 @@ impl Receiver {
             Some(listener) => Arc::new(Inherited::new(listener)),
             None => Arc::new(Tcp),
         };
-        let gate = (!settings.access.is_open()).then(|| Gate::new(transport.clone(), settings.access.clone()));
-        let options = options.transport("tcp", gate.clone().map_or(transport, |gate| Arc::new(gate)));
         let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
-        let make: MakeRouter = {
+        let make = || -> MakeRouter {
             let (routes, backends) = (routes.clone(), backends.clone());
             Box::new(move |peer| Router::new(routes.clone(), backends.clone(), peer))
         };
-        let intake = Intake::new(options, make);
-        tokio::spawn(log_connections(intake.monitor()));
-        let endpoint = intake.bind(&settings.bind.endpoint()).await.map_err(|cause| StartError::Bind { cause })?;
+        let security = settings.curve.as_ref().map(security).transpose()?;
+        let plain = Front::open(&settings.bind, &settings.access, transport, options.clone(), make()).await?;
+        let mut curve = None;
+        if let Some((wanted, security)) = settings.curve.as_ref().zip(security) {
+            let options = options.security(security);
+            let front = Front::open(&wanted.bind, &settings.access, Arc::new(Tcp), options, make()).await?;
+            info!("for peers that encrypt there is {}", front.endpoint);
+            curve = Some(front);
+        }
         if let Err(error) = routes.open_replies() {
             warn!("no socket for replies yet, it is tried again at the first one: {error}");
         }
-        info!("listening on {endpoint}, sockets in {}", dir.display());
+        info!("listening on {}, sockets in {}", plain.endpoint, dir.display());
         let mut handing_over = JoinSet::new();
         handing_over.spawn(async move { backends.hand_over_forever().await });
-        Ok(Self { intake, routes, gate, endpoint, drain_timeout: settings.drain_timeout, handing_over })
+        Ok(Self { plain, curve, routes, drain_timeout: settings.drain_timeout, handing_over })
     }
 
     /// Where it listens, with the port that the system chose if it was to.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.plain.endpoint
+    }
+
+    /// Where it listens for peers that encrypt, if it does.
+    pub fn curve_endpoint(&self) -> Option<&Endpoint> {
+        self.curve.as_ref().map(|front| &front.endpoint)
+    }
+
+    fn fronts(&self) -> impl Iterator<Item = &Front> {
+        std::iter::once(&self.plain).chain(&self.curve)
     }
 
     /// Takes new settings, as far as a running receiver can: `drain_timeout` and `max_topics` from now on; what concerns
@@ -154,12 +173,12 @@ impl Receiver {
 
     /// Takes no more connections, for good. Those that are go on.
     pub fn stop_listening(&self) {
-        self.intake.stop_listening();
+        self.fronts().for_each(|front| front.intake.stop_listening());
     }
 
     /// The counters now.
     pub fn totals(&self) -> Totals {
-        let front = self.intake.stats();
+        let fronts: Vec<_> = self.fronts().map(|front| front.intake.stats()).collect();
         let topics = self.routes.stats();
         let mut dropped = self.routes.drops.counts();
         let mut sums = self.routes.given_up();
@@ -172,11 +191,14 @@ impl Receiver {
             ("expired", sums.expired),
         ]);
         dropped.retain(|_, n| *n > 0);
-        let mut faults = front.faults;
-        faults.extend(self.gate.iter().flat_map(Gate::refused));
+        let mut faults = BTreeMap::new();
+        let refused = self.fronts().filter_map(|front| front.gate.as_ref()).flat_map(Gate::refused);
+        for (reason, n) in fronts.iter().flat_map(|stats| stats.faults.clone()).chain(refused) {
+            *faults.entry(reason).or_default() += n;
+        }
         Totals {
-            connections: front.peers,
-            received: front.received,
+            connections: fronts.iter().map(|stats| stats.peers).sum(),
+            received: fronts.iter().map(|stats| stats.received).sum(),
             written: sums.written,
             queued: topics.iter().map(|(_, stats)| stats.queued as u64).sum(),
             queued_octets: self.routes.memory().used(),
@@ -196,9 +218,15 @@ impl Receiver {
         let begun = Instant::now();
         let written_before = self.totals().written;
         self.routes.hurry();
-        self.gate.iter().for_each(Gate::hurry);
+        self.fronts().filter_map(|front| front.gate.as_ref()).for_each(Gate::hurry);
         // Senders are told, and what they had sent by then is read and routed.
-        self.intake.close(LAST_READS.min(self.drain_timeout)).await;
+        let last_reads = LAST_READS.min(self.drain_timeout);
+        let close_curve = async {
+            if let Some(curve) = &self.curve {
+                curve.intake.close(last_reads).await;
+            }
+        };
+        tokio::join!(self.plain.intake.close(last_reads), close_curve);
         self.handing_over.shutdown().await;
         if let Some(spool) = &self.routes.spool {
             spool.flush().await;
@@ -223,6 +251,49 @@ impl Receiver {
         );
         stopped
     }
+}
+
+/// A port and the connections that came by it.
+#[derive(Debug)]
+struct Front {
+    intake: Intake<MakeRouter, Router>,
+    /// If not everybody may send as much as they like.
+    gate: Option<Gate>,
+    endpoint: Endpoint,
+}
+
+impl Front {
+    async fn open(
+        bind: &Bind,
+        access: &Access,
+        transport: Arc<dyn Transport>,
+        options: Options,
+        make: MakeRouter,
+    ) -> Result<Self, StartError> {
+        let gate = (!access.is_open()).then(|| Gate::new(transport.clone(), access.clone()));
+        let options = options.transport("tcp", gate.clone().map_or(transport, |gate| Arc::new(gate)));
+        let intake = Intake::new(options, make);
+        tokio::spawn(log_connections(intake.monitor()));
+        let endpoint = intake.bind(&bind.endpoint()).await.map_err(|cause| StartError::Bind { cause })?;
+        Ok(Self { intake, gate, endpoint })
+    }
+}
+
+/// Who may connect to the port for peers that encrypt.
+fn security(curve: &CurveSettings) -> Result<Security, KeyError> {
+    let keys = keys::load(&curve.key_file)?;
+    let clients = curve.clients.as_deref().map(keys::load_public).transpose()?;
+    match &clients {
+        Some(clients) => info!("the public key is {}, {} keys may connect", keys.public(), clients.len()),
+        None => warn!("the public key is {}, who knows it may connect: see curve_clients", keys.public()),
+    }
+    let clients: Option<HashSet<_>> = clients.map(|clients| clients.into_iter().collect());
+    let judge = move |applicant: &Applicant| match (&applicant.credentials, &clients) {
+        (Credentials::Curve(key), Some(clients)) if clients.contains(key) => Verdict::Admit,
+        (Credentials::Curve(_), None) => Verdict::Admit,
+        _ => Verdict::Refuse,
+    };
+    Ok(Security::CurveServer { keys, authenticator: Arc::new(judge) })
 }
 
 /// Without a spool messages are handed on as they are without the option, so that a disk that fails stops nothing.

@@ -56,6 +56,7 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
             "log_file, log_dir, use_stderr or use_json",
             LogSettings { level: wanted.log.level, ..running.log.clone() } != wanted.log,
         ),
+        ("curve_port, curve_bind_address, curve_key_file or curve_clients", running.curve != wanted.curve),
         ("allow_from, max_connections_per_address or max_octets_per_second", running.access != wanted.access),
         ("spool_dir, spool_max_octets or spool_fsync", running.spool != wanted.spool),
         ("max_connections", limits.max_connections != new.max_connections),

@@ -14,6 +14,7 @@ mod gather;
 mod limits;
 mod topics;
 mod access;
+mod curve;
 mod spool;
 mod log;
 
@@ -24,6 +25,7 @@ use oslo_config::{Config, OptType, Setting, ValueError};
 use thiserror::Error;
 
 pub use self::access::Access;
+pub use self::curve::CurveSettings;
 pub use self::gather::gather;
 pub use self::limits::Limits;
 pub use self::log::LogSettings;
@@ -40,6 +42,8 @@ use self::types::HostName;
 pub struct Settings {
     /// Where senders connect to.
     pub bind: Bind,
+    /// Where senders that encrypt connect to, if they can.
+    pub curve: Option<CurveSettings>,
     /// Where services connect to.
     pub ipc_dir: IpcDir,
     /// This machine's name among the others.
@@ -120,8 +124,10 @@ impl Settings {
             port: reader.require(&options::PORT)?.value.0,
         };
         let host = host(reader)?;
+        let curve = CurveSettings::read(reader, &bind.address)?;
         Ok(Self {
             bind,
+            curve,
             ipc_dir: ipc_dir(reader)?,
             // A negative number is how the original spells "unlimited".
             topic_backlog: reader.get(&options::TOPIC_BACKLOG)?.value.and_then(|n| usize::try_from(n).ok()),
@@ -219,6 +225,7 @@ mod tests {
         let settings = settings("");
         let expected = Settings {
             bind: Bind { address: "*".to_owned(), port: 9501 },
+            curve: None,
             ipc_dir: IpcDir { path: "/var/run/openstack".into(), is_explicit: false },
             host: rustix::system::uname().nodename().to_str().unwrap().to_owned(),
             topic_backlog: None,

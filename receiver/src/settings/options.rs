@@ -86,6 +86,26 @@ pub(super) const MEMORY_LIMIT: Opt<Octets> =
         .in_group(OURS)
         .or("256 MiB");
 
+pub(super) const CURVE_PORT: Opt<Port> =
+    Opt::new("curve_port", "TCP port for peers that encrypt (CURVE), beside rpc_zmq_port; unset: none.").in_group(OURS);
+
+pub(super) const CURVE_BIND_ADDRESS: Opt<Address> =
+    Opt::new("curve_bind_address", "Address or interface of curve_port; unset: as rpc_zmq_bind_address.")
+        .in_group(OURS);
+
+pub(super) const CURVE_KEY_FILE: Opt<AnyPath> = Opt::new(
+    "curve_key_file",
+    "File with the secret key for curve_port, which only its owner may read; the command keygen makes it.",
+)
+.in_group(OURS)
+.or("/etc/oslo/zmq_receiver.key");
+
+pub(super) const CURVE_CLIENTS: Opt<AnyPath> = Opt::new(
+    "curve_clients",
+    "File with the public keys of peers that may connect to curve_port, one a line; unset: all that know ours.",
+)
+.in_group(OURS);
+
 pub(super) const TOPIC_POLICY: Opt<PerTopic<Overflow>> = Opt::new(
     "topic_policy",
     "What becomes of messages that find the queue of their topic full, as PATTERN:POLICY, ...: drop-new drops them, drop-old \
@@ -185,6 +205,10 @@ pub const DECLARED: &[Declaration] = &[
     *MAX_FRAMES.declaration(),
     *TOPIC_MAX_OCTETS.declaration(),
     *MEMORY_LIMIT.declaration(),
+    *CURVE_PORT.declaration(),
+    *CURVE_BIND_ADDRESS.declaration(),
+    *CURVE_KEY_FILE.declaration(),
+    *CURVE_CLIENTS.declaration(),
     *TOPIC_POLICY.declaration(),
     *TOPIC_TTL.declaration(),
     *TOPIC_OCTETS.declaration(),

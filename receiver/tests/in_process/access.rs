@@ -58,7 +58,7 @@ async fn who_sends_faster_than_it_may_waits_and_loses_nothing() -> Result {
     let push = site.push()?;
     let mut pull = site.pull(TOPIC)?;
     let begun = Instant::now();
-    let messages = u32::try_from(RATE * 5 / 2 / 1000)?;
+    let messages = u32::try_from(RATE * 3 / 1000)?;
     for number in 0..messages {
         soon(push.send(zmtp::Message::builder().more("0").more(TOPIC).last(format!("{number:0980}")))).await??;
     }
@@ -67,7 +67,7 @@ async fn who_sends_faster_than_it_may_waits_and_loses_nothing() -> Result {
         assert_eq!(message.frame(2), Some(format!("{number:0980}").as_bytes()));
     }
     let took = begun.elapsed();
-    assert!((Duration::from_millis(1000)..Duration::from_millis(4000)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(1000)..Duration::from_millis(8000)).contains(&took), "{took:?}");
     Ok(())
 }
 

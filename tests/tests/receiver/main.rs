@@ -1,7 +1,7 @@
 //! The program `oslo-messaging-zmq-receiver` from start to end, with real peers around it.
 //!
 //! Reading order: [`start`] (configuration, refusals), [`config`] (what can be learned of it without a start), [`publish`]
-//! (fanouts and replies to libzmq), [`isolation`] (topics do not feel one another), [`limits`] (what an operator sees of
+//! (fanouts and replies to libzmq), [`isolation`] (topics do not feel one another), [`curve`] (peers that encrypt), [`limits`] (what an operator sees of
 //! them), [`restart`] (after a crash), [`spool`] (what is on disk meanwhile), [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd),
 //! [`package`] (the Debian package and its unit).
 //! What it does to messages in detail is tested in its own crate, in one process; bad input in `hostile.rs`, and that
@@ -10,6 +10,7 @@
 mod start;
 mod config;
 mod publish;
+mod curve;
 mod isolation;
 mod limits;
 mod restart;
