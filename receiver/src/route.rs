@@ -102,7 +102,8 @@ impl Route {
         let options = rules.options.clone().budget(budget.clone());
         let outlet = match topic.kind() {
             Kind::Queue => {
-                let options = options.send_mark(FAIR_SHARE).backlog(rules.backlog).overflow(policy.overflow);
+                let options =
+                    options.send_mark(FAIR_SHARE).backlog(rules.backlog).overflow(policy.overflow).opening(OPENING);
                 let options = match policy.time_to_live {
                     Some(time) => options.time_to_live(time),
                     None => options,
@@ -286,6 +287,9 @@ where
     }
 }
 
+/// The socket is made by the first message, and services come to it one after the other: libzmq and ours try again every
+/// 100 ms. So that the first does not get a whole burst (oslo-bugs, B35).
+const OPENING: Duration = Duration::from_millis(150);
 /// How often a sender that waits for room looks whether other topics made some.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// What one consumer has queued before the next messages go to others or wait for whoever is ready first.

@@ -3,7 +3,7 @@
 //! Reading order: [`start`] (configuration, refusals), [`config`] (what can be learned of it without a start), [`publish`]
 //! (fanouts and replies to libzmq), [`isolation`] (topics do not feel one another), [`curve`] (peers that encrypt), [`limits`] (what an operator sees of
 //! them), [`restart`] (after a crash), [`spool`] (what is on disk meanwhile), [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd),
-//! [`package`] (the Debian package and its unit).
+//! [`package`] (the Debian package and its unit), [`bugs`] (of the original, what is left of them).
 //! What it does to messages in detail is tested in its own crate, in one process; bad input in `hostile.rs`, and that
 //! nothing is lost in `nothing_lost.rs`.
 
@@ -19,3 +19,4 @@ mod signals;
 mod reload;
 mod manager;
 mod package;
+mod bugs;

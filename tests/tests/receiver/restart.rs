@@ -14,7 +14,7 @@ use tests::wire;
 const RECOVERY: Duration = Duration::from_secs(1);
 
 #[test]
-fn traffic_goes_on_after_a_crash_under_connected_peers() -> anyhow::Result<()> {
+fn b11_traffic_goes_on_after_a_crash_under_connected_peers() -> anyhow::Result<()> {
     const TOPICS: [&str; 2] = ["compute.host1", "volume.host1"];
     /// Of each of two senders in each run, half of them to each topic.
     const CASTS: u32 = 1000;

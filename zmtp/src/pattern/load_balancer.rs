@@ -47,10 +47,22 @@ pub struct LoadBalancer {
     next: usize,
     backlog: Option<Queue>,
     overflow: Overflow,
+    opening: Opening,
     /// If messages are numbered.
     ledger: Option<Box<Ledger>>,
     awakened: Vec<PeerId>,
     tally: Tally,
+}
+
+/// Whether peers that come have only a share of what waits, because others may be about to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// For so long from the first peer on.
+    Ahead(Duration),
+    /// The first peer has come.
+    Begun(Duration),
+    Until(Instant),
+    Over,
 }
 
 #[derive(Debug)]
@@ -86,6 +98,7 @@ impl LoadBalancer {
             backlog: backlog.map(|mark| Queue::for_waiting(mark, budget.clone())),
             budget,
             overflow: Overflow::default(),
+            opening: Opening::Over,
             ledger: None,
             awakened: Vec::new(),
             tally: Tally::default(),
@@ -96,6 +109,14 @@ impl LoadBalancer {
     #[must_use]
     pub fn with_overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
+        self
+    }
+
+    /// When the first peer comes and messages wait, others that come within `time` are to have some of them: until then
+    /// each gets a part at once, and the rest is dealt out when [`expire`](Outflow::expire) is called.
+    #[must_use]
+    pub fn with_opening(mut self, time: Duration) -> Self {
+        self.opening = Opening::Ahead(time);
         self
     }
 
@@ -238,6 +259,40 @@ impl LoadBalancer {
         }
     }
 
+    /// Lets the opening end in time. Returns when that is.
+    fn go_on_opening(&mut self, now: Instant) -> Option<Instant> {
+        match self.opening {
+            Opening::Begun(time) => self.opening = Opening::Until(now + time),
+            Opening::Until(end) if end <= now => {
+                self.opening = Opening::Over;
+                self.deal_backlog();
+            }
+            _ => {}
+        }
+        match self.opening {
+            Opening::Until(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Drops what waits in the backlog for too long. Returns when the next is due.
+    fn expire_backlog(&mut self, now: Instant) -> Option<Instant> {
+        let (ledger, backlog) = (self.ledger.as_mut()?, self.backlog.as_mut()?);
+        let due = loop {
+            match ledger.expiry() {
+                Some((at, messages)) if at <= now => {
+                    let gone = backlog.discard(messages, usize::MAX);
+                    ledger.settle(gone);
+                    self.tally.expired += gone as u64;
+                }
+                due => break due.map(|(at, _)| at),
+            }
+        };
+        let firsts = self.peers.iter().map(|peer| &peer.numbers).chain([&ledger.backlog]).filter_map(Numbers::first);
+        ledger.forget_arrivals(firsts.min().unwrap_or_else(|| ledger.end()));
+        due
+    }
+
     /// As [`put`](Outflow::put), with a number.
     #[cold]
     fn put_numbered<P: Payload>(&mut self, payload: P, octets: usize, now: impl Fn() -> Instant) -> Result<(), P> {
@@ -252,11 +307,42 @@ impl LoadBalancer {
         Ok(())
     }
 
+    /// Gives a peer that has come its part of what waits.
+    fn deal_share(&mut self, id: PeerId) {
+        let Ok(at) = self.peers.binary_search_by_key(&id, |known| known.id) else { return };
+        let Some(mut backlog) = self.backlog.take() else { return };
+        let mut share = SHARE + backlog.messages() / SHARE;
+        let mut numbers = self.take_numbers();
+        while share > 0
+            && let Some(mut rest) = backlog.pop_run()
+        {
+            let mut part = rest.split_fitting(share, usize::MAX);
+            let taken = self.give(at, |queue| queue.push(&mut part));
+            self.number(at, taken, &mut numbers);
+            share = if taken == 0 { 0 } else { share - taken };
+            backlog.put_back(VecDeque::from([part, rest]));
+        }
+        self.backlog = Some(backlog);
+        self.put_back_numbers(numbers);
+    }
+
+    fn take_numbers(&mut self) -> Numbers {
+        self.ledger.as_mut().map_or_else(Numbers::default, |ledger| std::mem::take(&mut ledger.backlog))
+    }
+
+    fn put_back_numbers(&mut self, numbers: Numbers) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.backlog = numbers;
+        }
+    }
+
     /// Deals from the backlog what peers have room for.
     fn deal_backlog(&mut self) {
+        if matches!(self.opening, Opening::Begun(_) | Opening::Until(_)) {
+            return;
+        }
         let Some(mut backlog) = self.backlog.take() else { return };
-        let mut numbers =
-            self.ledger.as_mut().map_or_else(Numbers::default, |ledger| std::mem::take(&mut ledger.backlog));
+        let mut numbers = self.take_numbers();
         while let Some(mut run) = backlog.pop_run() {
             self.deal(&mut run, &mut numbers);
             if !run.is_empty() {
@@ -265,9 +351,7 @@ impl LoadBalancer {
             }
         }
         self.backlog = Some(backlog);
-        if let Some(ledger) = &mut self.ledger {
-            ledger.backlog = numbers;
-        }
+        self.put_back_numbers(numbers);
     }
 
     fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {
@@ -280,10 +364,18 @@ impl Outflow for LoadBalancer {
     const TYPE: SocketType = SocketType::Push;
 
     fn attach(&mut self, peer: PeerId, lasting: bool) {
+        if let Opening::Ahead(time) = self.opening {
+            let waits = self.backlog.as_ref().is_some_and(|backlog| backlog.messages() > SHARE);
+            self.opening = if waits { Opening::Begun(time) } else { Opening::Over };
+        }
         let queue = Queue::new(self.mark, self.budget.clone());
         let at = self.peers.partition_point(|known| known.id < peer);
         self.peers.insert(at, Peer { id: peer, queue, lasting, connected: !lasting, numbers: Numbers::default() });
-        self.deal_backlog();
+        if self.opening == Opening::Over {
+            self.deal_backlog();
+        } else {
+            self.deal_share(peer);
+        }
     }
 
     fn set_connected(&mut self, peer: PeerId, connected: bool) {
@@ -378,20 +470,14 @@ impl Outflow for LoadBalancer {
 
     /// What waits in the backlog for too long. What a peer has queued is its own.
     fn expire(&mut self, now: Instant) -> Option<Instant> {
-        let (ledger, backlog) = (self.ledger.as_mut()?, self.backlog.as_mut()?);
-        let due = loop {
-            match ledger.expiry() {
-                Some((at, messages)) if at <= now => {
-                    let gone = backlog.discard(messages, usize::MAX);
-                    ledger.settle(gone);
-                    self.tally.expired += gone as u64;
-                }
-                due => break due.map(|(at, _)| at),
-            }
-        };
-        let firsts = self.peers.iter().map(|peer| &peer.numbers).chain([&ledger.backlog]).filter_map(Numbers::first);
-        ledger.forget_arrivals(firsts.min().unwrap_or_else(|| ledger.end()));
-        due
+        let opened = self.go_on_opening(now);
+        let due = self.expire_backlog(now);
+        opened.into_iter().chain(due).min()
+    }
+
+    fn close(&mut self) {
+        self.opening = Opening::Over;
+        self.deal_backlog();
     }
 
     fn is_drained(&self, peer: PeerId) -> bool {
@@ -416,6 +502,10 @@ impl Outflow for LoadBalancer {
         self.tally
     }
 }
+
+/// What a peer gets at once while others may be about to come: so many messages, and this part of the others. Few enough that
+/// several peers end up with about the same, and all of what usually waits for one.
+const SHARE: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -534,6 +624,48 @@ mod tests {
         assert_eq!(balancer.expire(at(7)), None);
         assert_eq!((balancer.tally().expired, balancer.queued().0), (4, 1));
         assert_eq!(taken(&mut balancer, peer), [0]);
+    }
+
+    #[test]
+    fn peers_that_come_one_after_the_other_share_what_waits_for_the_first() {
+        let begun = Instant::now();
+        let mut ids = PeerIds::default();
+        let mut balancer =
+            LoadBalancer::new(Mark::default(), Some(Mark::default()), false, None).with_opening(Duration::from_secs(1));
+        assert_eq!(push(&mut balancer, run(0..240)), 0);
+        let peers = [(); 3].map(|()| ids.next_id());
+        let mut dealt = [0; 3];
+        for (peer, dealt) in peers.iter().zip(&mut dealt) {
+            balancer.attach(*peer, false);
+            *dealt += taken(&mut balancer, *peer).len();
+            assert_eq!(taken(&mut balancer, *peer), [], "no more before the others had time to come");
+        }
+        assert_eq!(dealt, [38, 33, 29]);
+        assert_eq!(balancer.expire(begun), Some(begun + Duration::from_secs(1)));
+        assert_eq!(balancer.expire(begun + Duration::from_secs(1)), None);
+        for (peer, dealt) in peers.iter().zip(&mut dealt) {
+            *dealt += taken(&mut balancer, *peer).len();
+        }
+        assert!(dealt.iter().sum::<usize>() == 240 && dealt.iter().all(|n| (70..90).contains(n)), "{dealt:?}");
+    }
+
+    #[test]
+    fn a_few_messages_do_not_wait_for_others_and_none_does_at_the_end() {
+        let mut balancer = LoadBalancer::new(Mark::default(), Some(Mark::default()), false, None);
+        balancer = balancer.with_opening(Duration::from_secs(1));
+        push(&mut balancer, run(0..8));
+        let peer = PeerIds::default().next_id();
+        balancer.attach(peer, false);
+        assert_eq!(taken(&mut balancer, peer).len(), 8);
+
+        let mut balancer = LoadBalancer::new(Mark::default(), Some(Mark::default()), false, None);
+        balancer = balancer.with_opening(Duration::from_secs(1)).numbered();
+        push(&mut balancer, run(0..100));
+        balancer.attach(peer, false);
+        balancer.close();
+        assert_eq!(taken(&mut balancer, peer), (0..100).collect::<Vec<u8>>());
+        balancer.note_written(peer, 100);
+        assert_eq!(settled(&mut balancer), [(0, 100)]);
     }
 
     #[test]

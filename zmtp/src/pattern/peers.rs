@@ -95,6 +95,9 @@ pub trait Outflow: Send + 'static {
     /// Forgets what was held for too long. Returns when to call again.
     fn expire(&mut self, now: Instant) -> Option<Instant>;
 
+    /// No more messages come: what waits is to go now.
+    fn close(&mut self) {}
+
     /// Whether a peer's queue is empty.
     fn is_drained(&self, peer: PeerId) -> bool;
 

@@ -33,6 +33,7 @@ pub struct Options {
     pub(crate) backlog: Option<Mark>,
     pub(crate) overflow: Overflow,
     pub(crate) time_to_live: Option<Duration>,
+    pub(crate) opening: Option<Duration>,
     pub(crate) settler: Option<Settler>,
     pub(crate) late_joiners: Option<LateJoiners>,
     pub(crate) subscription_limits: SubscriptionLimits,
@@ -127,6 +128,14 @@ impl Options {
         self
     }
 
+    /// PUSH: when the first peer finds more than a few messages in the [backlog](Self::backlog), it gets a part of them at
+    /// once, and so does each other that comes within `time`; then the rest is dealt out. For a socket that is bound when there
+    /// is something to send, and peers that come one after the other. Default: the first gets what it has room for.
+    pub fn opening(mut self, time: Duration) -> Self {
+        self.opening = Some(time);
+        self
+    }
+
     /// PUSH with a [backlog](Self::backlog): `settle` is told the numbers of messages that the socket has done with,
     /// because they were written whole, displaced or expired: for a program that keeps its own copies until then. Messages
     /// have numbers in the order of sending, or those of [`try_send_numbered`](crate::Push::try_send_numbered).
@@ -201,6 +210,7 @@ impl Default for Options {
             backlog: None,
             overflow: Overflow::Refuse,
             time_to_live: None,
+            opening: None,
             settler: None,
             late_joiners: None,
             subscription_limits: SubscriptionLimits::default(),

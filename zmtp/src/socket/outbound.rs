@@ -168,7 +168,7 @@ impl<P: Outflow> Outbound<P> {
         let mut state = self.lock();
         let due = state.pattern.expire(Instant::now());
         let settled = state.pattern.take_settled();
-        drop(state);
+        self.wake(state);
         self.room.notify_waiters();
         self.tell(settled);
         due
@@ -272,7 +272,10 @@ impl<P: Outflow> Socket for Outbound<P> {
     }
 
     fn close(&self) {
-        let wakers = self.lock().roster.close();
+        let mut state = self.lock();
+        state.pattern.close();
+        let wakers = state.roster.close();
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
         self.room.notify_waiters();
     }
@@ -318,6 +321,8 @@ impl<P: Outflow> Port for OutPort<P> {
         }
         self.outbound.wake(state);
         self.outbound.room.notify_waiters();
+        // Others may be about to come, for as long as the pattern says.
+        self.outbound.note_held();
     }
 
     fn poll_deliver(&mut self, _cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {

@@ -61,7 +61,7 @@ pub enum SendError<M = Message> {
 }
 
 impl Push {
-    /// A socket without endpoints.
+    /// A socket without endpoints. With [`Options::time_to_live`] or [`Options::opening`] it needs a tokio runtime.
     pub fn new(options: Options) -> Self {
         let Options { send_mark, backlog, immediate, overflow, .. } = options;
         let mut pattern =
@@ -73,9 +73,13 @@ impl Push {
         if let Some(time) = options.time_to_live {
             pattern = pattern.with_time_to_live(time);
         }
+        let opens = options.opening.is_some();
+        if let Some(time) = options.opening {
+            pattern = pattern.with_opening(time);
+        }
         let outbound = Outbound::new(pattern, options.settler.clone());
         let core = Core::new(outbound.clone(), options);
-        if expires {
+        if expires || opens {
             let outbound = outbound.clone();
             core.spawn_until_closed(async move { outbound.expire_forever().await });
         }
