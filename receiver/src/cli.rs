@@ -10,12 +10,16 @@
 //!
 //! Nothing is checked or read here beyond the shape of the line.
 
+mod ask;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use oslo_config::Source;
+
+pub use self::ask::{Ask, Sort};
 
 /// What the command line says; a field is `None` or empty where it says nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct Cli {
     pub strict: bool,
     /// `--no-environment`: a check looks at the configuration only.
     pub no_environment: bool,
+    /// What is asked of a running receiver.
+    pub ask: Ask,
 }
 
 /// What the program is to do.
@@ -60,6 +66,24 @@ pub enum Command {
     ConfigSample,
     /// Make a key for curve_port: the secret one goes to FILE, the public one is printed
     Keygen,
+    /// Ask a running receiver whether it is alive, or with --ready whether it is ready for work
+    Health,
+    /// Show what a running receiver is doing
+    Status,
+    /// Show its topics: queues, consumers, what was dropped
+    Topics,
+    /// Show who is connected to it
+    Connections,
+    /// Show what it dropped, why, and whose it was
+    Drops,
+    /// Show who consumes a topic
+    Who,
+    /// Show messages as they pass, secrets masked
+    Watch,
+    /// Show what became of a message, by its id
+    Where,
+    /// Show the busiest topics, again and again
+    Top,
 }
 
 impl Cli {
@@ -86,6 +110,7 @@ impl Cli {
             json: words.json,
             strict: words.strict,
             no_environment: words.no_environment,
+            ask: words.ask,
         })
     }
 }
@@ -145,7 +170,7 @@ struct Words {
     #[arg(long, value_name = "PATH", alias = "log-config", overrides_with = "log_config_append")]
     log_config_append: Option<String>,
 
-    /// check-config, config-show: answer with one JSON object
+    /// Answer with one JSON object: check-config, config-show, and what asks a running receiver
     #[arg(long)]
     json: bool,
 
@@ -156,28 +181,57 @@ struct Words {
     /// check-config: look at the configuration only, not at this machine
     #[arg(long)]
     no_environment: bool,
+
+    #[command(flatten)]
+    ask: Ask,
 }
 
 impl Words {
     /// Refuses flags that the command has no use for: whoever typed them expects something else to happen.
     fn check_flags(&self) -> Result<(), clap::Error> {
         let command = self.command.unwrap_or_default();
-        if (command == Command::Keygen) != self.file.is_some() {
-            let text = "keygen, and nothing else, takes the name of a file";
-            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, text));
-        }
-        let uses: [(bool, &str, &[Command]); 3] = [
-            (self.json, "--json", &[Command::CheckConfig, Command::ConfigShow]),
+        let asking = &[
+            Command::Health,
+            Command::Status,
+            Command::Topics,
+            Command::Connections,
+            Command::Drops,
+            Command::Who,
+            Command::Watch,
+            Command::Where,
+            Command::Top,
+        ];
+        // Top is for people.
+        let answering = [&[Command::CheckConfig, Command::ConfigShow], &asking[..asking.len() - 1]].concat();
+        let uses: [(bool, &str, &[Command]); 10] = [
+            (self.json, "--json", &answering),
             (self.strict, "--strict", &[Command::CheckConfig]),
             (self.no_environment, "--no-environment", &[Command::CheckConfig]),
+            (self.ask.ready, "--ready", &[Command::Health]),
+            (self.ask.sort.is_some(), "--sort", &[Command::Topics]),
+            (self.ask.admin_socket.is_some(), "--admin-socket", asking),
+            (self.ask.body, "--body", &[Command::Watch]),
+            (self.ask.limit.is_some(), "--limit", &[Command::Watch, Command::Top]),
+            (self.ask.interval.is_some(), "--interval", &[Command::Top]),
+            (
+                self.ask.subject.is_some(),
+                "a word after the command",
+                &[Command::Topics, Command::Who, Command::Watch, Command::Where],
+            ),
         ];
-        match uses.into_iter().find(|(given, _, users)| *given && !users.contains(&command)) {
-            None => Ok(()),
-            Some((_, flag, _)) => {
-                let text = format!("{flag} does not go with this command; --help tells which it goes with");
-                Err(Self::command().error(ErrorKind::ArgumentConflict, text))
-            }
+        if let Some((_, flag, _)) = uses.into_iter().find(|(given, _, users)| *given && !users.contains(&command)) {
+            let text = format!("{flag} does not go with this command; --help tells which it goes with");
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, text));
         }
+        let missing = match command {
+            Command::Who => "who needs a topic, as in who compute.host1",
+            Command::Where => "where needs a message's id, or its beginning, as in where 3f2a",
+            _ => return Ok(()),
+        };
+        if self.ask.subject.is_none() {
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, missing));
+        }
+        Ok(())
     }
 }
 
@@ -215,13 +269,17 @@ Signals:
 
 Exit codes:
   0   stopped on request; the answer is yes
-  1   could not start or go on, one line on standard error says why; check-config --strict: a warning
+  1   could not start or go on, one line on standard error says why; check-config --strict: a warning;
+      health: no; where: no such message; no receiver answers
   2   the command line is not understood
   78  the configuration is wrong
 
 Examples:
   oslo-messaging-zmq-receiver --config-file /etc/nova/nova.conf --log-dir /var/log/oslo
   oslo-messaging-zmq-receiver check-config --config-file /etc/oslo/zmq_receiver.conf
+  oslo-messaging-zmq-receiver topics --sort depth
+  oslo-messaging-zmq-receiver who compute.host1
+  oslo-messaging-zmq-receiver watch 'compute.*' --limit 10
   oslo-messaging-zmq-receiver keygen /etc/oslo/zmq_receiver.key";
 
 #[cfg(test)]
@@ -278,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_ends_with_code_2() {
-        for line in ["--nonsense", "stray", "--config-file", "--debug=yes"] {
+        for line in ["--nonsense", "stray", "who a b", "--config-file", "--debug=yes"] {
             let error = cli(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
             assert!(error.use_stderr(), "{line}");
@@ -297,11 +355,36 @@ mod tests {
 
     #[test]
     fn flags_of_other_commands_are_refused() {
-        for line in ["--json", "run --strict", "config-show --strict", "config-sample --json"] {
+        let lines = [
+            "--json",
+            "run --strict",
+            "config-show --strict",
+            "config-sample --json",
+            "status --ready",
+            "drops --sort age",
+            "status compute",
+            "run --admin-socket /x",
+            "top --json",
+            "topics --body",
+        ];
+        for line in lines {
             let error = cli(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
             assert!(error.to_string().contains("does not go with this command"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_of_a_receiver_stands_behind_the_command() {
+        let who = cli("who compute.host1 --json --admin-socket /x").unwrap();
+        let ask = Ask { subject: Some("compute.host1".into()), admin_socket: Some("/x".into()), ..Ask::default() };
+        assert_eq!((who.command, who.json, who.ask), (Command::Who, true, ask));
+        assert_eq!(cli("topics --sort depth").unwrap().ask.sort, Some(Sort::Depth));
+        assert!(cli("health --ready").unwrap().ask.ready);
+        let ask = cli("top --interval 0.5 --limit 2").unwrap().ask;
+        assert_eq!((ask.interval, ask.limit), (Some(std::time::Duration::from_millis(500)), Some(2)));
+        assert!(cli("top --interval 0").is_err());
+        assert!(cli("who").unwrap_err().to_string().contains("who needs a topic, as in who compute.host1"));
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Gate {
         peer.connections += 1;
         drop(places);
         let admitted = Admitted { stream: link.stream, gate: self.clone(), address, wait: None };
-        Some(Link { stream: Box::new(admitted), peer: link.peer })
+        Some(Link::new(admitted, link.peer))
     }
 
     fn refuse(&self, address: IpAddr, reason: &'static str, option: &str) {

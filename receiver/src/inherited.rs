@@ -53,5 +53,5 @@ impl Listener for Acceptor {
 
 fn link(stream: TcpStream, peer: SocketAddr) -> io::Result<Link> {
     stream.set_nodelay(true)?;
-    Ok(Link { stream: Box::new(stream), peer: peer.to_string() })
+    Ok(Link::new(stream, peer.to_string()))
 }

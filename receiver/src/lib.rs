@@ -8,6 +8,7 @@
 //! The modules stand in reading order; each imports only ones before it.
 
 pub mod cli;
+mod pattern;
 pub mod settings;
 pub mod effective;
 pub mod sample;
@@ -16,8 +17,17 @@ pub mod runtime_dir;
 pub mod dir_lock;
 pub mod descriptors;
 pub mod keys;
+pub mod view;
+mod figure;
+mod clock;
 mod spool;
 mod drops;
+mod consumers;
+mod ages;
+mod senders;
+mod passing;
+mod recorder;
+mod taps;
 mod route;
 mod routes;
 mod posting;
@@ -26,11 +36,16 @@ mod recent;
 mod router;
 mod inherited;
 mod gate;
+mod front;
+mod observer;
 mod receiver;
 pub mod check;
 pub mod reload;
 pub mod manager;
+pub mod admin;
+pub mod observe;
 pub mod service;
 
-pub use receiver::{Receiver, StartError, Stopped, Totals};
+pub use observer::{Observer, Totals};
+pub use receiver::{Receiver, StartError, Stopped};
 pub use spool::SpoolTotals;

@@ -33,8 +33,8 @@ use tracing_subscriber::{Registry, reload};
 pub use self::once_per::OncePer;
 use crate::settings::LogSettings;
 
-/// The log of this process, to be changed while it runs.
-#[derive(Debug)]
+/// The log of this process, to be changed while it runs. Clones are of the same one.
+#[derive(Debug, Clone)]
 pub struct Log {
     level: reload::Handle<LevelFilter, Registry>,
     file: Option<Arc<LogFile>>,
@@ -55,6 +55,12 @@ impl Log {
     pub fn set_level(&self, level: Level) {
         // It fails only once the subscriber is gone, and with it all who could log.
         let _ = self.level.modify(|filter| *filter = level.into());
+    }
+
+    /// The least severe level that is logged.
+    #[must_use]
+    pub fn level(&self) -> LevelFilter {
+        self.level.with_current(|filter| *filter).unwrap_or(LevelFilter::OFF)
     }
 
     /// Opens the file anew, by its name, after it has been moved away.

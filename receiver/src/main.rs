@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use oslo_config::{Config, LoadError};
+use oslo_messaging_zmq_receiver::admin::places;
 use oslo_messaging_zmq_receiver::check::{Level, Report};
 use oslo_messaging_zmq_receiver::cli::{Cli, Command, PROGRAM};
 use oslo_messaging_zmq_receiver::descriptors;
@@ -15,9 +16,10 @@ use oslo_messaging_zmq_receiver::effective::Effective;
 use oslo_messaging_zmq_receiver::keys;
 use oslo_messaging_zmq_receiver::logging::Log;
 use oslo_messaging_zmq_receiver::manager::inherited_listener;
+use oslo_messaging_zmq_receiver::observe::{ObserveError, observe};
 use oslo_messaging_zmq_receiver::runtime_dir::RuntimeDir;
 use oslo_messaging_zmq_receiver::sample::Sample;
-use oslo_messaging_zmq_receiver::service::Service;
+use oslo_messaging_zmq_receiver::service::{Reading, Service};
 use oslo_messaging_zmq_receiver::settings::{DECLARED, Settings, SettingsError, gather};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::ConfigShow => config_show(&cli),
         Command::Keygen => keygen(&cli).map(|()| ExitCode::SUCCESS),
         Command::ConfigSample => print(&Sample(DECLARED)).map(|()| ExitCode::SUCCESS),
+        _ => ask(&cli),
     };
     done.unwrap_or_else(|error| {
         eprintln!("{PROGRAM}: {error}");
@@ -40,7 +43,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    let mut settings = Settings::from_config(&gather(cli, env::vars_os())?)?;
+    let mut reading = reading(cli)?;
+    let settings = &mut reading.settings;
     let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let dir = RuntimeDir::prepare(&settings.ipc_dir, runtime_dir.as_deref())?;
     let _ours = DirLock::take(&dir.path)?;
@@ -61,15 +65,21 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         let wanted = settings.bind.port;
         warn!("the socket that was handed over has port {}: rpc_zmq_port = {wanted} is not used", address.port());
     }
-    let service = Service { dir: &dir.path, listener, log: &log, reread: || read(cli) };
-    Ok(runtime()?.block_on(service.run(settings))?)
+    let xdg_runtime_dir = runtime_dir.as_deref();
+    let service = Service { dir: &dir.path, listener, log: &log, xdg_runtime_dir, reread: || read(cli) };
+    Ok(runtime()?.block_on(service.run(reading))?)
 }
 
 /// Settings as the sources say now, within what the system allows.
-fn read(cli: &Cli) -> Result<Settings, Box<dyn Error>> {
-    let mut settings = Settings::from_config(&gather(cli, env::vars_os())?)?;
-    descriptors::fit(&mut settings.limits, descriptors::allowed());
-    Ok(settings)
+fn read(cli: &Cli) -> Result<Reading, Box<dyn Error>> {
+    let mut reading = reading(cli)?;
+    descriptors::fit(&mut reading.settings.limits, descriptors::allowed());
+    Ok(reading)
+}
+
+fn reading(cli: &Cli) -> Result<Reading, Box<dyn Error>> {
+    let config = gather(cli, env::vars_os())?;
+    Ok(Reading { settings: Settings::from_config(&config)?, effective: Effective::of(&config) })
 }
 
 fn check_config(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
@@ -92,6 +102,30 @@ fn config_show(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     let config: Config = gather(cli, env::vars_os())?;
     answer(cli, &Effective::of(&config))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the receiver that runs, at the socket that is named or configured.
+fn ask(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
+    let places = match &cli.ask.admin_socket {
+        Some(path) => vec![path.clone()],
+        None => {
+            let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+            let socket = reading(cli)?.settings.admin.socket;
+            socket.map(|socket| places(&socket, runtime_dir.as_deref())).unwrap_or_default()
+        }
+    };
+    let print = |text: &str| {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    };
+    match runtime()?.block_on(observe(cli, &places, print)) {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        // Whoever reads has had enough, as head has.
+        Err(ObserveError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Prints an answer for people or, with `--json`, for programs.

@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::debug;
 
-use crate::receiver::Totals;
+use crate::observer::Totals;
 
 /// Our end of the conversation.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use zmtp::{Run, SendError};
 
 use crate::route::Route;
 use crate::routes::{Routes, TOPIC_FRAME};
+use crate::senders::Sender;
 use crate::spool::Parcel;
 
 /// From whom to where.
@@ -14,12 +15,14 @@ pub(crate) struct Posting {
     routes: Arc<Routes>,
     route: Arc<Route>,
     run: Run,
-    peer: Arc<str>,
+    sender: Arc<Sender>,
+    /// When they came, by the receiver's clock.
+    at: u64,
 }
 
 impl Posting {
-    pub(crate) fn new(routes: &Arc<Routes>, route: Arc<Route>, run: Run, peer: &Arc<str>) -> Self {
-        Self { routes: routes.clone(), route, run, peer: peer.clone() }
+    pub(crate) fn new(routes: &Arc<Routes>, route: Arc<Route>, run: Run, sender: &Arc<Sender>, at: u64) -> Self {
+        Self { routes: routes.clone(), route, run, sender: sender.clone(), at }
     }
 }
 
@@ -29,15 +32,16 @@ impl Parcel for Posting {
     }
 
     fn hand_on(self: Box<Self>, first: u64) -> usize {
-        let Self { routes, mut route, mut run, peer } = *self;
+        let Self { routes, mut route, mut run, sender, at } = *self;
+        let peer = &sender.peer;
         loop {
             let displaced = route.displaced();
-            let pushed = route.push_numbered(run, first);
-            routes.note_displaced(&route, displaced, &peer);
+            let pushed = route.push_numbered(run, first, at);
+            routes.note_displaced(&route, displaced, peer);
             match pushed {
                 Ok(()) => return 0,
                 Err(SendError::Full(rest)) => {
-                    routes.note_full(&route, &rest, &peer);
+                    routes.note_full(&route, &rest, peer);
                     return rest.messages();
                 }
                 // Given up as idle since it was looked up: none of it was taken.
@@ -51,7 +55,7 @@ impl Parcel for Posting {
             match opened {
                 Ok(opened) => route = opened,
                 Err((reason, text)) => {
-                    routes.drops.note(reason, run.messages(), &peer, || text);
+                    routes.drops.note(reason, run.messages(), peer, || text);
                     return run.messages();
                 }
             }

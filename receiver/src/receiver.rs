@@ -1,6 +1,5 @@
 //! The daemon: a PULL on TCP in front, a socket per topic behind.
 
-use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,39 +7,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 use zmtp::transport::{Tcp, Transport};
-use zmtp::{
-    Applicant, BindError, Credentials, Disconnect, Endpoint, Intake, Limits, Monitor, Options, Security, SocketEvent,
-    Stats, Verdict,
-};
+use zmtp::{BindError, Endpoint, Limits, Options};
 
 use crate::backends::Backends;
-use crate::drops::host_of;
-use crate::gate::Gate;
+use crate::clock::Clock;
+use crate::front::{Front, MakeRouter, security};
 use crate::inherited::Inherited;
-use crate::keys::{self, KeyError};
-use crate::logging::OncePer;
+use crate::keys::KeyError;
+use crate::observer::{Observer, Parts, Totals};
 use crate::router::Router;
 use crate::routes::Routes;
-use crate::settings::{Access, Bind, CurveSettings, Settings, SpoolSettings};
-use crate::spool::{Restored, Spool, SpoolTotals};
+use crate::senders::Senders;
+use crate::settings::{Settings, SpoolSettings};
+use crate::spool::{Restored, Spool};
 
 /// A running receiver.
 ///
 /// It serves until [`stop`](Self::stop). Dropping it stops it without handing on what is queued.
 #[derive(Debug)]
 pub struct Receiver {
-    plain: Front,
-    /// For peers that encrypt.
-    curve: Option<Front>,
-    routes: Arc<Routes>,
+    parts: Arc<Parts>,
     drain_timeout: Duration,
     /// Ends with the receiver.
     handing_over: JoinSet<()>,
 }
-
-type MakeRouter = Box<dyn Fn(&str) -> Router + Send + Sync>;
 
 /// The receiver cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -55,31 +47,6 @@ pub enum StartError {
     /// A key for the port of peers that encrypt cannot be had.
     #[error(transparent)]
     Keys(#[from] KeyError),
-}
-
-/// The counters of a receiver. Messages unless said otherwise.
-#[derive(Debug, Clone, Default)]
-pub struct Totals {
-    /// TCP peers now.
-    pub connections: usize,
-    /// That came in over TCP.
-    pub received: u64,
-    /// Written whole to a consumer's socket; a fanout counts once for each consumer.
-    pub written: u64,
-    /// Waiting now.
-    pub queued: u64,
-    /// Octets waiting now, those of large messages that are coming in included.
-    pub queued_octets: usize,
-    /// How often a sender had to wait for room.
-    pub waits: u64,
-    /// Dropped, by reason.
-    pub dropped: BTreeMap<&'static str, u64>,
-    /// TCP connections refused, or cut for a fault of the peer, by reason.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// Of the spool, if there is one.
-    pub spool: Option<SpoolTotals>,
-    /// Each topic's own counters, by [key](oslo_rpc::Topic::key).
-    pub topics: Vec<(String, Stats)>,
 }
 
 /// How a receiver ended.
@@ -105,13 +72,15 @@ impl Receiver {
     /// # Errors
     /// [`StartError`] when the runtime cannot have the socket.
     pub async fn start_on(listener: Option<TcpListener>, settings: &Settings, dir: &Path) -> Result<Self, StartError> {
+        let clock = Clock::new();
         let (spool, restored) = match &settings.spool {
             Some(spool) => open_spool(spool, settings.limits.max_connections),
             None => (None, Vec::new()),
         };
-        let routes = Arc::new(Routes::new(settings, dir, spool));
+        let routes = Arc::new(Routes::new(settings, dir, clock, spool));
         // Before anybody can send more to the same topics.
         restored.into_iter().for_each(|messages| routes.restore(messages));
+        let senders = Senders::new(clock);
         let limits = Limits {
             max_frame: settings.limits.max_message_size,
             max_message: settings.limits.max_message_size,
@@ -125,19 +94,23 @@ impl Receiver {
             .budget(routes.memory().clone());
         let transport: Arc<dyn Transport> = match listener {
             Some(listener) => Arc::new(Inherited::new(listener)),
-            None => Arc::new(Tcp),
+            None => Arc::new(Tcp::new()),
         };
         let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
         let make = || -> MakeRouter {
-            let (routes, backends) = (routes.clone(), backends.clone());
-            Box::new(move |peer| Router::new(routes.clone(), backends.clone(), peer))
+            let (routes, backends, senders) = (routes.clone(), backends.clone(), senders.clone());
+            Box::new(move |peer| Router::new(routes.clone(), backends.clone(), senders.enter(peer)))
         };
+        let refused = |cause| StartError::Bind { cause };
         let security = settings.curve.as_ref().map(security).transpose()?;
-        let plain = Front::open(&settings.bind, &settings.access, transport, options.clone(), make()).await?;
+        let plain =
+            Front::open(&settings.bind, &settings.access, transport, options.clone(), make()).await.map_err(refused)?;
         let mut curve = None;
         if let Some((wanted, security)) = settings.curve.as_ref().zip(security) {
             let options = options.security(security);
-            let front = Front::open(&wanted.bind, &settings.access, Arc::new(Tcp), options, make()).await?;
+            let front = Front::open(&wanted.bind, &settings.access, Arc::new(Tcp::new()), options, make())
+                .await
+                .map_err(refused)?;
             info!("for peers that encrypt there is {}", front.endpoint);
             curve = Some(front);
         }
@@ -147,67 +120,40 @@ impl Receiver {
         info!("listening on {}, sockets in {}", plain.endpoint, dir.display());
         let mut handing_over = JoinSet::new();
         handing_over.spawn(async move { backends.hand_over_forever().await });
-        Ok(Self { plain, curve, routes, drain_timeout: settings.drain_timeout, handing_over })
+        let parts = Arc::new(Parts { plain, curve, routes, senders, dir: dir.to_owned(), clock });
+        Ok(Self { parts, drain_timeout: settings.drain_timeout, handing_over })
     }
 
     /// Where it listens, with the port that the system chose if it was to.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.plain.endpoint
+        &self.parts.plain.endpoint
     }
 
     /// Where it listens for peers that encrypt, if it does.
     pub fn curve_endpoint(&self) -> Option<&Endpoint> {
-        self.curve.as_ref().map(|front| &front.endpoint)
-    }
-
-    fn fronts(&self) -> impl Iterator<Item = &Front> {
-        std::iter::once(&self.plain).chain(&self.curve)
+        self.parts.curve.as_ref().map(|front| &front.endpoint)
     }
 
     /// Takes new settings, as far as a running receiver can: `drain_timeout` and `max_topics` from now on; what concerns
     /// a topic's queue for topics that are opened from now on.
     pub fn apply(&mut self, settings: &Settings) {
         self.drain_timeout = settings.drain_timeout;
-        self.routes.apply(settings);
+        self.parts.routes.apply(settings);
     }
 
     /// Takes no more connections, for good. Those that are go on.
     pub fn stop_listening(&self) {
-        self.fronts().for_each(|front| front.intake.stop_listening());
+        self.parts.fronts().for_each(|front| front.intake.stop_listening());
     }
 
     /// The counters now.
     pub fn totals(&self) -> Totals {
-        let fronts: Vec<_> = self.fronts().map(|front| front.intake.stats()).collect();
-        let topics = self.routes.stats();
-        let mut dropped = self.routes.drops.counts();
-        let mut sums = self.routes.given_up();
-        topics.iter().for_each(|(_, stats)| sums.add(stats));
-        dropped.extend([
-            ("consumer-full", sums.over_mark),
-            ("no-subscriber", sums.unmatched),
-            ("consumer-gone", sums.discarded),
-            ("oldest-displaced", sums.displaced),
-            ("expired", sums.expired),
-        ]);
-        dropped.retain(|_, n| *n > 0);
-        let mut faults = BTreeMap::new();
-        let refused = self.fronts().filter_map(|front| front.gate.as_ref()).flat_map(Gate::refused);
-        for (reason, n) in fronts.iter().flat_map(|stats| stats.faults.clone()).chain(refused) {
-            *faults.entry(reason).or_default() += n;
-        }
-        Totals {
-            connections: fronts.iter().map(|stats| stats.peers).sum(),
-            received: fronts.iter().map(|stats| stats.received).sum(),
-            written: sums.written,
-            queued: topics.iter().map(|(_, stats)| stats.queued as u64).sum(),
-            queued_octets: self.routes.memory().used(),
-            dropped,
-            waits: self.routes.waits(),
-            faults,
-            spool: self.routes.spool.as_ref().map(Spool::totals),
-            topics,
-        }
+        self.parts.totals()
+    }
+
+    /// Reads the state of this receiver, to its end.
+    pub fn observer(&self) -> Observer {
+        Observer(Arc::downgrade(&self.parts))
     }
 
     /// Stops: takes no more connections, ends those that are, hands on what is queued for a bounded time, removes its
@@ -217,24 +163,24 @@ impl Receiver {
     pub async fn stop(mut self) -> Stopped {
         let begun = Instant::now();
         let written_before = self.totals().written;
-        self.routes.hurry();
-        self.fronts().filter_map(|front| front.gate.as_ref()).for_each(Gate::hurry);
+        self.parts.routes.hurry();
+        self.parts.fronts().for_each(Front::hurry);
         // Senders are told, and what they had sent by then is read and routed.
         let last_reads = LAST_READS.min(self.drain_timeout);
         let close_curve = async {
-            if let Some(curve) = &self.curve {
+            if let Some(curve) = &self.parts.curve {
                 curve.intake.close(last_reads).await;
             }
         };
-        tokio::join!(self.plain.intake.close(last_reads), close_curve);
+        tokio::join!(self.parts.plain.intake.close(last_reads), close_curve);
         self.handing_over.shutdown().await;
-        if let Some(spool) = &self.routes.spool {
+        if let Some(spool) = &self.parts.routes.spool {
             spool.flush().await;
         }
         let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
-        let report = self.routes.close(linger).await;
-        if let Some(spool) = &self.routes.spool {
+        let report = self.parts.routes.close(linger).await;
+        if let Some(spool) = &self.parts.routes.spool {
             spool.close().await;
             info!(left = report.discarded, totals = ?spool.totals(), "what is left is in the spool");
         }
@@ -253,49 +199,6 @@ impl Receiver {
     }
 }
 
-/// A port and the connections that came by it.
-#[derive(Debug)]
-struct Front {
-    intake: Intake<MakeRouter, Router>,
-    /// If not everybody may send as much as they like.
-    gate: Option<Gate>,
-    endpoint: Endpoint,
-}
-
-impl Front {
-    async fn open(
-        bind: &Bind,
-        access: &Access,
-        transport: Arc<dyn Transport>,
-        options: Options,
-        make: MakeRouter,
-    ) -> Result<Self, StartError> {
-        let gate = (!access.is_open()).then(|| Gate::new(transport.clone(), access.clone()));
-        let options = options.transport("tcp", gate.clone().map_or(transport, |gate| Arc::new(gate)));
-        let intake = Intake::new(options, make);
-        tokio::spawn(log_connections(intake.monitor()));
-        let endpoint = intake.bind(&bind.endpoint()).await.map_err(|cause| StartError::Bind { cause })?;
-        Ok(Self { intake, gate, endpoint })
-    }
-}
-
-/// Who may connect to the port for peers that encrypt.
-fn security(curve: &CurveSettings) -> Result<Security, KeyError> {
-    let keys = keys::load(&curve.key_file)?;
-    let clients = curve.clients.as_deref().map(keys::load_public).transpose()?;
-    match &clients {
-        Some(clients) => info!("the public key is {}, {} keys may connect", keys.public(), clients.len()),
-        None => warn!("the public key is {}, who knows it may connect: see curve_clients", keys.public()),
-    }
-    let clients: Option<HashSet<_>> = clients.map(|clients| clients.into_iter().collect());
-    let judge = move |applicant: &Applicant| match (&applicant.credentials, &clients) {
-        (Credentials::Curve(key), Some(clients)) if clients.contains(key) => Verdict::Admit,
-        (Credentials::Curve(_), None) => Verdict::Admit,
-        _ => Verdict::Refuse,
-    };
-    Ok(Security::CurveServer { keys, authenticator: Arc::new(judge) })
-}
-
 /// Without a spool messages are handed on as they are without the option, so that a disk that fails stops nothing.
 fn open_spool(settings: &SpoolSettings, connections: usize) -> (Option<Spool>, Vec<Restored>) {
     match Spool::open(settings, connections) {
@@ -303,45 +206,6 @@ fn open_spool(settings: &SpoolSettings, connections: usize) -> (Option<Spool>, V
         Err(error) => {
             error!("no spool, messages are handed on without it: {error}");
             (None, Vec::new())
-        }
-    }
-}
-
-/// Logs what happens to connections; faults once per peer and reason in a while.
-async fn log_connections(mut monitor: Monitor) {
-    let log = OncePer::<(String, &'static str)>::default();
-    while let Some(event) = monitor.recv().await {
-        let (peer, cause, what) = match event {
-            SocketEvent::Ready { peer, info } => {
-                debug!(%peer, version = ?info.version, "peer connected");
-                continue;
-            }
-            SocketEvent::AcceptFailed { error, pause } => {
-                if let Some(suppressed) = log.permit((String::new(), "accept"), Instant::now()) {
-                    warn!(suppressed, "cannot accept connections, trying again in {pause:?}: {error}");
-                }
-                continue;
-            }
-            SocketEvent::Full { connections } => {
-                if let Some(suppressed) = log.permit((String::new(), "connection-limit"), Instant::now()) {
-                    warn!(suppressed, "{connections} connections: others wait until one ends (max_connections)");
-                }
-                continue;
-            }
-            SocketEvent::Missed(n) => {
-                debug!(n, "more happened than could be logged");
-                continue;
-            }
-            SocketEvent::HandshakeFailed { peer, cause } => (peer, cause, "refused a connection"),
-            SocketEvent::Disconnected { peer, cause } => (peer, cause, "ended a connection"),
-            _ => continue,
-        };
-        if !matches!(cause, Disconnect::Protocol(_) | Disconnect::OverBudget) {
-            debug!(%peer, "connection over: {cause}");
-            continue;
-        }
-        if let Some(suppressed) = log.permit((host_of(&peer).to_owned(), cause.reason()), Instant::now()) {
-            warn!(%peer, reason = cause.reason(), suppressed, "{what}: {cause}");
         }
     }
 }

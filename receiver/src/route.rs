@@ -7,7 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,14 @@ use oslo_rpc::socket::SocketDirError;
 use oslo_rpc::topic::{Kind, Topic};
 use thiserror::Error;
 use tokio::time::timeout;
-use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Overflow, Pub, Push, Run, SendError, Stats};
+use zmtp::{
+    BindError, Budget, CloseReport, LateJoiners, Mark, Options, Overflow, Pub, Push, Run, SendError, Stats, Tally,
+};
 
+use crate::ages::Ages;
+use crate::clock::Clock;
+use crate::consumers::{Consumers, Counted};
+use crate::passing::Outcome;
 use crate::settings::{Settings, TopicSettings};
 use crate::spool::Spool;
 
@@ -32,13 +39,14 @@ pub(crate) struct Rules {
     spool: Option<Spool>,
     /// What holds for some topics only.
     pub(crate) topics: TopicSettings,
+    clock: Clock,
     /// How many there may be at once.
     pub(crate) max_topics: usize,
 }
 
 impl Rules {
     /// `memory` bounds all topics together.
-    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget, spool: Option<Spool>) -> Self {
+    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget, clock: Clock, spool: Option<Spool>) -> Self {
         let share = settings.limits.topic_max_octets / SHARES;
         let held = LateJoiners { time: settings.hold_time, mark: Mark { octets: share, ..Mark::default() } };
         Self {
@@ -51,6 +59,7 @@ impl Rules {
             memory: memory.clone(),
             spool,
             topics: settings.topics.clone(),
+            clock,
             max_topics: settings.limits.max_topics,
         }
     }
@@ -64,10 +73,15 @@ impl Rules {
 /// A bound socket and what goes out of it.
 #[derive(Debug)]
 pub(crate) struct Route {
-    key: String,
+    key: Arc<str>,
+    kind: Kind,
     outlet: Outlet,
     budget: Budget,
     overflow: Overflow,
+    consumers: Arc<Consumers>,
+    ages: Ages,
+    /// Messages that found no room.
+    refused: AtomicU64,
     /// Its consumers were given time and did not catch up; until then nobody waits for them again.
     lags_until: Mutex<Option<Instant>>,
 }
@@ -99,7 +113,9 @@ impl Route {
         let endpoint = format!("ipc://{path}");
         let policy = rules.topics.policy(topic.key());
         let budget = rules.memory.part(policy.max_octets.unwrap_or(rules.topic_octets));
-        let options = rules.options.clone().budget(budget.clone());
+        let consumers = Consumers::new(rules.clock);
+        let counted = Arc::new(Counted(consumers.clone()));
+        let options = rules.options.clone().budget(budget.clone()).transport("ipc", counted);
         let outlet = match topic.kind() {
             Kind::Queue => {
                 let options =
@@ -127,10 +143,14 @@ impl Route {
             }
         };
         Ok(Self {
-            key: topic.key().to_owned(),
+            key: topic.key().into(),
+            kind: topic.kind(),
             outlet,
             budget,
             overflow: policy.overflow,
+            consumers,
+            ages: Ages::default(),
+            refused: AtomicU64::new(0),
             lags_until: Mutex::default(),
         })
     }
@@ -140,14 +160,39 @@ impl Route {
         &self.key
     }
 
-    /// Hands messages on.
+    /// The same, to be kept.
+    pub(crate) fn shared_key(&self) -> Arc<str> {
+        self.key.clone()
+    }
+
+    /// How its messages are handed on.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Who is connected to its socket.
+    pub(crate) fn consumers(&self) -> &Consumers {
+        &self.consumers
+    }
+
+    /// Hands messages on that came at `now`, a time of the receiver's clock.
     ///
     /// # Errors
     /// What was not taken: [`SendError::Full`] at a limit, [`SendError::Closed`] when the route was given up.
-    pub(crate) fn push(&self, run: Run) -> Result<(), SendError<Run>> {
+    pub(crate) fn push(&self, run: Run, now: u64) -> Result<(), SendError<Run>> {
+        self.note_age(now);
         match &self.outlet {
             Outlet::Queue(push) => push.try_send_run(run),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
+        }
+    }
+
+    /// Has the age of what waits known, for messages that come at `now`.
+    #[inline]
+    fn note_age(&self, now: u64) {
+        if self.ages.is_due(now) {
+            let stats = self.stats();
+            self.ages.mark(stats.tally.accepted, stats.queued as u64, now);
         }
     }
 
@@ -160,7 +205,8 @@ impl Route {
     ///
     /// # Errors
     /// As there; what was not taken are the last of them.
-    pub(crate) fn push_numbered(&self, run: Run, first: u64) -> Result<(), SendError<Run>> {
+    pub(crate) fn push_numbered(&self, run: Run, first: u64, now: u64) -> Result<(), SendError<Run>> {
+        self.note_age(now);
         match &self.outlet {
             Outlet::Queue(push) => push.try_send_numbered(run, first),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
@@ -172,6 +218,8 @@ impl Route {
     /// # Errors
     /// [`SendError::Closed`].
     pub(crate) fn restore(&self, run: Run, first: u64, arrived: Instant) -> Result<(), SendError<Run>> {
+        // Its age is counted from the start of this run.
+        self.note_age(0);
         match &self.outlet {
             Outlet::Queue(push) => push.restore(run, first, arrived),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
@@ -234,6 +282,36 @@ impl Route {
 
     fn lock_lags(&self) -> MutexGuard<'_, Option<Instant>> {
         self.lags_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of messages that were all taken, when `before` was the tally before them.
+    pub(crate) fn outcome_since(&self, before: &Tally) -> Outcome {
+        let now = self.stats().tally;
+        match self.kind {
+            Kind::Queue => Outcome::Queued { last: now.accepted },
+            _ if now.unmatched > before.unmatched => Outcome::Dropped("no-subscriber"),
+            _ if now.over_mark > before.over_mark => Outcome::Dropped("consumer-full"),
+            _ => Outcome::Published,
+        }
+    }
+
+    /// So many messages found no room.
+    pub(crate) fn note_refused(&self, messages: usize) {
+        self.refused.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// How many messages found no room so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// For how many milliseconds the first message that waits has waited, at most. Queues only: of what waits for several
+    /// consumers, each may be elsewhere.
+    pub(crate) fn oldest(&self, stats: &Stats, now: u64) -> Option<u64> {
+        match self.kind {
+            Kind::Queue => self.ages.oldest(stats.tally.accepted, stats.queued as u64, now),
+            Kind::Fanout | Kind::Reply => None,
+        }
     }
 
     /// Octets that this topic may still queue.

@@ -9,14 +9,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use oslo_rpc::Topic;
+use oslo_rpc::envelope::Style;
 use zmtp::{Inbox, Run, SendError};
 
 use crate::backends::{Backends, Way};
+use crate::passing::{Copy, Fate, Id, Outcome};
 use crate::posting::Posting;
 use crate::recent::RecentRoutes;
+use crate::recorder::Record;
 use crate::route::Route;
 use crate::routes::{Routes, TOPIC_FRAME};
+use crate::senders::Entry;
 use crate::spool::Parcel;
+use crate::taps::Sight;
 
 /// The inbox of one connection.
 ///
@@ -25,50 +30,80 @@ use crate::spool::Parcel;
 pub(crate) struct Router {
     routes: Arc<Routes>,
     backends: Arc<Backends>,
-    peer: Arc<str>,
+    sender: Entry,
     recent: RecentRoutes,
     /// What goes through the spool, until all of a delivery is together.
     parcels: Vec<Box<dyn Parcel>>,
     /// Where that goes.
     bound_for: Vec<Arc<Route>>,
+    notes: Notes,
     /// Nothing more is read until this is over.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
+/// What is to be told of the messages of one read.
+#[derive(Debug, Default)]
+struct Notes {
+    /// How many more runs the recorder takes down.
+    left: usize,
+    /// Message by message.
+    each: bool,
+    /// Messages that the recorder has, with their ids.
+    taken_down: usize,
+    /// Whether anybody watches.
+    watched: bool,
+}
+
+impl Notes {
+    #[inline]
+    fn any(&self) -> bool {
+        self.left > 0 || self.watched
+    }
+}
+
 impl Router {
-    pub(crate) fn new(routes: Arc<Routes>, backends: Arc<Backends>, peer: &str) -> Self {
+    pub(crate) fn new(routes: Arc<Routes>, backends: Arc<Backends>, sender: Entry) -> Self {
         Self {
             routes,
             backends,
-            peer: peer.into(),
+            sender,
             recent: RecentRoutes::default(),
             parcels: Vec::new(),
             bound_for: Vec::new(),
+            notes: Notes::default(),
             pause: None,
         }
     }
 
-    /// Hands on messages of one topic.
-    fn hand_on(&mut self, mut messages: Run) {
+    /// Hands on messages of one topic that came at `now`.
+    fn hand_on(&mut self, mut messages: Run, now: u64) {
+        let seen = self.notes.any().then(|| messages.clone());
         loop {
             let Some(topic) = messages.first().nth(TOPIC_FRAME) else {
                 let n = messages.messages();
-                return self.routes.drops.note("no-topic", n, &self.peer, || "a message of one frame has no topic");
+                self.routes.drops.note("no-topic", n, self.sender.peer(), || "a message of one frame has no topic");
+                return self.tell(seen, None, Fate::of(Outcome::Dropped("no-topic")), now);
             };
             let route = match self.recent.find(topic) {
                 Some(route) => route.clone(),
                 None => match self.look_up(topic, messages.messages()) {
-                    Some(route) => route,
-                    None => return,
+                    Ok(route) => route,
+                    Err(reason) => return self.tell(seen, None, Fate::of(Outcome::Dropped(reason)), now),
                 },
             };
             if self.routes.spool.is_some() && route.is_queue() {
-                return self.gather(route, messages);
+                self.tell(seen, Some(&route), Fate::of(Outcome::Spooled), now);
+                return self.gather(route, messages, now);
             }
+            let before = seen.as_ref().map(|_| route.stats().tally);
             let displaced = route.displaced();
-            match route.push(messages) {
+            let mut refused = None;
+            match route.push(messages, now) {
                 Ok(()) => {}
-                Err(SendError::Full(rest)) => self.routes.note_full(&route, &rest, &self.peer),
+                Err(SendError::Full(rest)) => {
+                    let reason = self.routes.note_full(&route, &rest, self.sender.peer());
+                    refused = Some((rest.messages(), reason));
+                }
                 Err(SendError::Closed(rest)) => {
                     // Given up as idle since it was used last.
                     self.recent.clear();
@@ -76,10 +111,13 @@ impl Router {
                     continue;
                 }
             }
-            self.routes.note_displaced(&route, displaced, &self.peer);
+            if let Some(before) = before {
+                self.tell(seen, Some(&route), Fate { taken: route.outcome_since(&before), refused }, now);
+            }
+            self.routes.note_displaced(&route, displaced, self.sender.peer());
             if route.blocks() {
-                let (routes, peer) = (self.routes.clone(), self.peer.clone());
-                self.pause = Some(Box::pin(async move { routes.wait_for_room(&route, &peer).await }));
+                let (routes, sender) = (self.routes.clone(), self.sender.sender().clone());
+                self.pause = Some(Box::pin(async move { routes.wait_for_room(&route, &sender.peer).await }));
             } else if route.is_behind() {
                 self.pause = Some(Box::pin(async move { route.catch_up().await }));
             }
@@ -91,11 +129,11 @@ impl Router {
     fn keep(&mut self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         let (parcels, bound_for) = (std::mem::take(&mut self.parcels), std::mem::take(&mut self.bound_for));
         let kept = self.routes.spool.as_ref()?.put(parcels);
-        let (routes, peer) = (self.routes.clone(), self.peer.clone());
+        let (routes, sender) = (self.routes.clone(), self.sender.sender().clone());
         Some(Box::pin(async move {
             kept.await;
             for route in bound_for {
-                routes.wait_for_room(&route, &peer).await;
+                routes.wait_for_room(&route, &sender.peer).await;
                 if route.is_behind() {
                     route.catch_up().await;
                 }
@@ -104,21 +142,63 @@ impl Router {
     }
 
     /// Puts messages aside for the spool.
-    fn gather(&mut self, route: Arc<Route>, messages: Run) {
+    fn gather(&mut self, route: Arc<Route>, messages: Run, now: u64) {
         if !self.bound_for.iter().any(|known| Arc::ptr_eq(known, &route)) {
             self.bound_for.push(route.clone());
         }
-        self.parcels.push(Box::new(Posting::new(&self.routes, route, messages, &self.peer)));
+        self.parcels.push(Box::new(Posting::new(&self.routes, route, messages, self.sender.sender(), now)));
     }
 
-    /// The route of a topic that was not used lately; `None`: it has none, and `messages` messages are dropped.
-    fn look_up(&mut self, frame: &[u8], messages: usize) -> Option<Arc<Route>> {
+    /// Tells of messages that passed: the recorder, and whoever watches.
+    fn tell(&mut self, seen: Option<Run>, route: Option<&Route>, fate: Fate, now: u64) {
+        let Some(seen) = seen else { return };
+        let topic = route.map_or_else(|| Arc::from(""), Route::shared_key);
+        if self.notes.watched {
+            for (message, outcome) in seen.clone().zip(fate.each(seen.messages())) {
+                self.routes.taps.show(&topic, || Sight {
+                    at: now,
+                    peer: self.sender.peer().to_owned(),
+                    copy: Arc::new(Copy::of(&message)),
+                    outcome,
+                    lost: 0,
+                });
+            }
+        }
+        if self.notes.left == 0 {
+            return;
+        }
+        self.notes.left -= 1;
+        let record = |run: &Run, outcome| Record {
+            at: now,
+            sender: self.sender.sender().clone(),
+            topic: topic.clone(),
+            style: run.first().nth(STYLE_FRAME).and_then(Style::parse),
+            id: Id::of_first(run),
+            messages: run.messages(),
+            octets: run.octets(),
+            outcome,
+        };
+        if self.notes.each {
+            self.notes.taken_down += seen.messages();
+            let fates = fate.each(seen.messages());
+            seen.zip(fates).for_each(|(message, outcome)| self.routes.recorder.add(record(&message.into(), outcome)));
+        } else if let Some(first) = fate.each(seen.messages()).next() {
+            self.notes.taken_down += 1;
+            self.routes.recorder.add(record(&seen, first));
+        }
+    }
+
+    /// The route of a topic that was not used lately.
+    ///
+    /// # Errors
+    /// It has none, for this reason, and `messages` messages are dropped.
+    fn look_up(&mut self, frame: &[u8], messages: usize) -> Result<Arc<Route>, &'static str> {
         let drops = &self.routes.drops;
         let topic = match Topic::parse(frame) {
             Ok(topic) => topic,
             Err(error) => {
-                drops.note(error.reason(), messages, &self.peer, || error);
-                return None;
+                drops.note(error.reason(), messages, self.sender.peer(), || error);
+                return Err(error.reason());
             }
         };
         let route = match self.routes.find(&topic) {
@@ -129,8 +209,8 @@ impl Router {
                 match self.routes.open(&topic) {
                     Ok(route) => route,
                     Err(error) => {
-                        drops.note(error.reason(), messages, &self.peer, || format!("topic {topic}: {error}"));
-                        return None;
+                        drops.note(error.reason(), messages, self.sender.peer(), || format!("topic {topic}: {error}"));
+                        return Err(error.reason());
                     }
                 }
             }
@@ -138,14 +218,12 @@ impl Router {
         match self.backends.way(&topic, &route) {
             Way::Own => self.recent.insert(frame, route.clone()),
             Way::Wait => {}
-            Way::Machine(machine) => return Some(machine),
+            Way::Machine(machine) => return Ok(machine),
         }
-        Some(route)
+        Ok(route)
     }
-}
 
-impl Inbox for Router {
-    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+    fn poll_hand_on(&mut self, cx: &mut Context<'_>, run: &mut Run, now: u64) -> Poll<()> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
@@ -159,13 +237,40 @@ impl Inbox for Router {
                 continue;
             }
             let same = run.split_leading(|mut a, mut b| a.nth(TOPIC_FRAME) == b.nth(TOPIC_FRAME));
-            self.hand_on(same);
+            self.hand_on(same, now);
         }
+    }
+}
+
+impl Inbox for Router {
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+        // Once for all that one read brought: neither the clock nor the counters are for each message.
+        self.notes = Notes {
+            left: if self.routes.recorder.is_on() { RUNS } else { 0 },
+            each: run.messages() <= RUNS,
+            taken_down: 0,
+            watched: self.routes.taps.any(),
+        };
+        let (now, messages, octets) = (self.sender.clock().now(), run.messages(), run.octets());
+        let result = self.poll_hand_on(cx, run, now);
+        let unrecorded = messages - run.messages() - self.notes.taken_down;
+        if unrecorded > 0 {
+            self.routes.recorder.skip(unrecorded);
+        }
+        self.sender.note(messages - run.messages(), octets - run.octets(), now);
+        result
     }
 }
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Router").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Router").field("sender", &self.sender).finish_non_exhaustive()
     }
 }
+
+/// The frame that names the style, counted from 0.
+const STYLE_FRAME: usize = 2;
+
+/// Runs of one read that the recorder takes down, and the messages of a read that it takes down one by one: so that of a
+/// full read, of some hundreds, recording costs each a few instructions.
+const RUNS: usize = 8;

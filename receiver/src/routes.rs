@@ -3,18 +3,22 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use oslo_rpc::Topic;
+use oslo_rpc::topic::Kind;
 use tracing::{debug, error, info};
 use zmtp::{Budget, CloseReport, Run, Stats};
 
+use crate::clock::Clock;
 use crate::drops::Drops;
+use crate::recorder::Recorder;
 use crate::route::{Route, RouteError, Rules};
 use crate::settings::Settings;
 use crate::spool::{Restored, Spool};
+use crate::taps::Taps;
 
 /// The routes of a receiver, shared by all connections.
 #[derive(Debug)]
@@ -22,19 +26,22 @@ pub(crate) struct Routes {
     /// For topics that are opened from now on.
     rules: RwLock<Rules>,
     memory: Budget,
+    clock: Clock,
     /// The topic of replies to callers on this host, which is never given up.
     replies: String,
     by_key: RwLock<HashMap<String, Arc<Route>>>,
     /// Held while a socket is bound, so that look-ups of other topics do not wait for that. Knows when idle topics were
     /// last looked for in vain.
     opening: Mutex<Option<Instant>>,
-    /// Counters of topics that are no more.
-    given_up: Mutex<Sums>,
+    /// Counters of topics that are no more, by kind.
+    given_up: Mutex<[Sums; KINDS.len()]>,
+    pub(crate) drops: Drops,
+    pub(crate) recorder: Recorder,
+    pub(crate) taps: Taps,
     /// How often a sender had to wait for room.
     waits: AtomicU64,
     /// Nobody waits any more.
     hurries: AtomicBool,
-    pub(crate) drops: Drops,
     /// Where messages to queues are kept until they are written, if anywhere.
     pub(crate) spool: Option<Spool>,
 }
@@ -42,7 +49,11 @@ pub(crate) struct Routes {
 /// Counters of several topics together, in messages.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sums {
+    pub(crate) accepted: u64,
     pub(crate) written: u64,
+    pub(crate) returned: u64,
+    pub(crate) late: u64,
+    pub(crate) refused: u64,
     pub(crate) over_mark: u64,
     pub(crate) unmatched: u64,
     pub(crate) discarded: u64,
@@ -51,13 +62,33 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    pub(crate) fn add(&mut self, stats: &Stats) {
+    fn add(&mut self, stats: &Stats, refused: u64) {
+        self.accepted += stats.tally.accepted;
         self.written += stats.written;
+        self.returned += stats.tally.returned;
+        self.late += stats.tally.late;
+        self.refused += refused;
         self.over_mark += stats.tally.over_mark;
         self.unmatched += stats.tally.unmatched;
         self.discarded += stats.tally.discarded;
         self.displaced += stats.tally.displaced;
         self.expired += stats.tally.expired;
+    }
+
+    /// Messages dropped, for whatever reason.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.refused + self.over_mark + self.unmatched + self.discarded + self.displaced + self.expired
+    }
+}
+
+/// The kinds of topics, in the order of sums.
+pub(crate) const KINDS: [Kind; 3] = [Kind::Queue, Kind::Fanout, Kind::Reply];
+
+fn at(kind: Kind) -> usize {
+    match kind {
+        Kind::Queue => 0,
+        Kind::Fanout => 1,
+        Kind::Reply => 2,
     }
 }
 
@@ -84,11 +115,12 @@ impl NoRoute {
 }
 
 impl Routes {
-    pub(crate) fn new(settings: &Settings, dir: &Path, spool: Option<Spool>) -> Self {
+    pub(crate) fn new(settings: &Settings, dir: &Path, clock: Clock, spool: Option<Spool>) -> Self {
         let memory = Budget::new(settings.limits.memory_limit);
         Self {
-            rules: RwLock::new(Rules::new(settings, dir, &memory, spool.clone())),
+            rules: RwLock::new(Rules::new(settings, dir, &memory, clock, spool.clone())),
             memory,
+            clock,
             replies: format!("zmq_replies.{}", settings.host),
             by_key: RwLock::default(),
             opening: Mutex::default(),
@@ -97,13 +129,15 @@ impl Routes {
             hurries: AtomicBool::new(false),
             drops: Drops::default(),
             spool,
+            recorder: Recorder::new(settings.flight_records),
+            taps: Taps::default(),
         }
     }
 
     /// Takes other rules for topics that are opened from now on.
     pub(crate) fn apply(&self, settings: &Settings) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        *rules = Rules::new(settings, rules.dir(), &self.memory, self.spool.clone());
+        *rules = Rules::new(settings, rules.dir(), &self.memory, self.clock, self.spool.clone());
     }
 
     /// The route of a topic, if there is one.
@@ -174,7 +208,7 @@ impl Routes {
         let any = !idle.is_empty();
         for route in idle {
             debug!(topic = route.key(), "idle topic given up");
-            self.given_up.lock().unwrap_or_else(PoisonError::into_inner).add(&route.stats());
+            self.lock_given_up()[at(route.kind())].add(&route.stats(), route.refused());
             // Begun at once: routers that still know it get their messages back from now on, and look the topic up again.
             let mut closing = Box::pin(async move { route.close(Duration::ZERO).await });
             if closing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
@@ -219,8 +253,9 @@ impl Routes {
         }
     }
 
-    /// Counts and logs messages that found no room, with the limit that they met.
-    pub(crate) fn note_full(&self, route: &Route, rest: &Run, peer: &str) {
+    /// Counts and logs messages that found no room, with the limit that they met, which is the reason.
+    pub(crate) fn note_full(&self, route: &Route, rest: &Run, peer: &str) -> &'static str {
+        route.note_refused(rest.messages());
         let octets = rest.first_octets();
         let reason = if self.memory.left() < octets {
             "memory-limit"
@@ -233,6 +268,7 @@ impl Routes {
             let Stats { queued, peers, .. } = route.stats();
             format!("topic {}: queue is full, {queued} messages for {peers} consumers", route.key())
         });
+        reason
     }
 
     /// Counters of each topic by key, in order of keys.
@@ -242,9 +278,27 @@ impl Routes {
         all
     }
 
-    /// Counters of topics that were given up.
-    pub(crate) fn given_up(&self) -> Sums {
-        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    /// All routes, in order of keys.
+    pub(crate) fn all(&self) -> Vec<Arc<Route>> {
+        let mut all: Vec<_> = self.read().values().cloned().collect();
+        all.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        all
+    }
+
+    /// The receiver's clock.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Counters by kind, of all topics there ever were.
+    pub(crate) fn sums(&self) -> [Sums; KINDS.len()] {
+        let mut sums = *self.lock_given_up();
+        self.read().values().for_each(|route| sums[at(route.kind())].add(&route.stats(), route.refused()));
+        sums
+    }
+
+    fn lock_given_up(&self) -> MutexGuard<'_, [Sums; KINDS.len()]> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Octets for all topics together.
@@ -259,12 +313,15 @@ impl Routes {
         for (key, route) in all {
             closing.spawn(async move {
                 let stats = route.stats();
-                (key, stats, route.close(linger).await)
+                let report = route.close(linger).await;
+                (key, route, stats, report)
             });
         }
         let mut total = CloseReport::default();
         while let Some(closed) = closing.join_next().await {
-            let Ok((topic, stats, report)) = closed else { continue };
+            let Ok((topic, route, stats, report)) = closed else { continue };
+            // Until here nothing of it is seen: what was counted comes back with its end.
+            self.lock_given_up()[at(route.kind())].add(&route.stats(), route.refused());
             let written = stats.written + report.flushed;
             let tally = stats.tally;
             debug!(

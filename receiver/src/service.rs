@@ -11,16 +11,20 @@ use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use crate::admin::{Admin, AdminError, Desk, Order};
+use crate::effective::Effective;
 use crate::logging::Log;
 use crate::manager::Manager;
 use crate::receiver::{Receiver, StartError};
 use crate::reload::Reload;
 use crate::settings::Settings;
+use crate::view::{Phase, Reloaded};
 
 /// What a daemon is started with.
 pub struct Service<'a, R> {
@@ -30,8 +34,19 @@ pub struct Service<'a, R> {
     pub listener: Option<TcpListener>,
     /// The log, whose level can change.
     pub log: &'a Log,
+    /// For a default that this user cannot make: `XDG_RUNTIME_DIR`.
+    pub xdg_runtime_dir: Option<&'a Path>,
     /// Reads the settings anew.
     pub reread: R,
+}
+
+/// A configuration, read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// What it means.
+    pub settings: Settings,
+    /// What it says.
+    pub effective: Effective,
 }
 
 /// The daemon cannot begin.
@@ -41,6 +56,9 @@ pub enum ServiceError {
     /// It cannot listen.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// It cannot be administered as configured.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// Signals cannot be received.
     #[error("cannot wait for signals: {0}")]
     Signals(#[from] io::Error),
@@ -48,18 +66,22 @@ pub enum ServiceError {
 
 impl<R, E> Service<'_, R>
 where
-    R: Fn() -> Result<Settings, E>,
+    R: Fn() -> Result<Reading, E>,
     E: std::fmt::Display,
 {
     /// Serves until a signal ends it. Returns when all is handed on, or the time for that is over.
     ///
     /// # Errors
     /// [`ServiceError`]; once it serves, nothing ends it but signals.
-    pub async fn run(self, mut settings: Settings) -> Result<(), ServiceError> {
+    pub async fn run(self, reading: Reading) -> Result<(), ServiceError> {
+        let Reading { mut settings, effective } = reading;
         // Before the port is open: whoever sees it open may send the signal.
         let mut signals = Signals::register()?;
         let mut manager = Manager::new();
         let mut receiver = Receiver::start_on(self.listener, &settings, self.dir).await?;
+        let (desk, mut orders) = Desk::new(receiver.observer(), self.log.clone(), &settings, effective);
+        let desk = Arc::new(desk);
+        let _admin = Admin::open(&settings.admin, desk.clone(), self.xdg_runtime_dir).await?;
         manager.ready(&receiver.totals());
         let mut end = None;
         let why = loop {
@@ -70,15 +92,28 @@ where
                     Request::Reload => {
                         manager.reloading();
                         reopen(self.log);
-                        reload(&self.reread, &mut settings, &mut receiver, self.log);
+                        // What came of it is in the log.
+                        let _ = reload("SIGHUP", &self.reread, &mut settings, &mut receiver, self.log, &desk);
                         manager.ready(&receiver.totals());
                     }
                     Request::LameDuck => {
                         let time = settings.lame_duck_time;
                         info!("SIGUSR2: no more connections; those that are go on for {time:?}");
                         receiver.stop_listening();
+                        desk.set_phase(Phase::LameDuck);
                         end.get_or_insert_with(|| Instant::now() + time);
                     }
+                },
+                Some(order) = orders.recv() => match order {
+                    Order::Reload(done) => {
+                        manager.reloading();
+                        reopen(self.log);
+                        let outcome = reload(ADMIN, &self.reread, &mut settings, &mut receiver, self.log, &desk);
+                        // Whoever asked may be gone.
+                        let _ = done.send(outcome);
+                        manager.ready(&receiver.totals());
+                    }
+                    Order::Drain => break ADMIN,
                 },
                 () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break "SIGUSR2",
                 () = manager.hungry() => manager.feed(Some(&receiver.totals())),
@@ -86,6 +121,8 @@ where
         };
         info!("{why}: stopping, at most {:?}; a second one stops at once", settings.drain_timeout);
         manager.stopping("handing on what is queued");
+        desk.set_phase(Phase::Draining);
+        drop(orders);
         let mut stopping = pin!(receiver.stop());
         loop {
             tokio::select! {
@@ -118,26 +155,39 @@ fn reopen(log: &Log) {
 }
 
 fn reload<E: std::fmt::Display>(
-    reread: &impl Fn() -> Result<Settings, E>,
+    why: &str,
+    reread: &impl Fn() -> Result<Reading, E>,
     settings: &mut Settings,
     receiver: &mut Receiver,
     log: &Log,
-) {
-    let wanted = match reread() {
-        Ok(wanted) => wanted,
-        Err(fault) => return error!("SIGHUP: the settings stay as they are: {fault}"),
-    };
+    desk: &Desk,
+) -> Result<Reloaded, String> {
+    let Reading { settings: wanted, effective } = reread().map_err(|fault| {
+        error!("{why}: the settings stay as they are: {fault}");
+        desk.note_reload(None);
+        fault.to_string()
+    })?;
+    desk.note_reload(Some(effective));
     let changes = Reload::of(settings, &wanted);
     *settings = changes.settings;
     receiver.apply(settings);
     log.set_level(settings.log.level);
     info!(
-        "SIGHUP: settings read; changed: {}",
+        "{why}: settings read; changed: {}",
         if changes.applied.is_empty() { "none".to_owned() } else { changes.applied.join(", ") }
     );
     settings.warnings.iter().for_each(|warning| warn!("{warning}"));
     changes.pending.iter().for_each(|option| warn!("needs restart: {option}"));
+    let owned = |options: Vec<&str>| options.into_iter().map(str::to_owned).collect();
+    Ok(Reloaded {
+        applied: owned(changes.applied),
+        pending: owned(changes.pending),
+        warnings: settings.warnings.iter().map(ToString::to_string).collect(),
+    })
 }
+
+/// Who asked, if it was no signal.
+const ADMIN: &str = "admin endpoint";
 
 /// What a signal asks for.
 enum Request {

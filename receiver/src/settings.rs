@@ -10,6 +10,7 @@ mod types;
 mod patterns;
 mod options;
 mod reader;
+mod admin;
 mod gather;
 mod limits;
 mod topics;
@@ -25,6 +26,7 @@ use oslo_config::{Config, OptType, Setting, ValueError};
 use thiserror::Error;
 
 pub use self::access::Access;
+pub use self::admin::{AdminSettings, AdminSocket};
 pub use self::curve::CurveSettings;
 pub use self::gather::gather;
 pub use self::limits::Limits;
@@ -69,6 +71,10 @@ pub struct Settings {
     pub lame_duck_time: Duration,
     /// How long a peer may take from connecting to the end of its handshake; never zero.
     pub handshake_timeout: Duration,
+    /// How many of the last messages are remembered.
+    pub flight_records: usize,
+    /// Where the admin endpoint is.
+    pub admin: AdminSettings,
     /// What is logged, and where.
     pub log: LogSettings,
     /// What an operator should know, to be logged at start.
@@ -140,6 +146,9 @@ impl Settings {
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
             lame_duck_time: reader.require(&options::LAME_DUCK_TIME)?.value.0,
             handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
+            // Each is some hundred octets.
+            flight_records: usize::try_from(reader.require(&options::FLIGHT_RECORDS)?.value).unwrap_or(0).min(1 << 20),
+            admin: admin::admin(reader)?,
             log: LogSettings::read(reader, &host)?,
             host,
             warnings: reader.warnings.clone(),
@@ -245,6 +254,12 @@ mod tests {
             drain_timeout: Duration::from_secs(10),
             lame_duck_time: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
+            flight_records: 8192,
+            admin: AdminSettings {
+                socket: Some(AdminSocket { path: "/run/oslo-zmq/admin.sock".into(), is_explicit: false }),
+                listen: None,
+                metrics_max_topics: 1000,
+            },
             log: LogSettings { level: Level::INFO, file: None, stderr: true, json: None },
             warnings: Vec::new(),
         };
@@ -365,6 +380,21 @@ mod tests {
         assert_eq!(lowered.limits.max_message_size, 1 << 20);
         let warning = "x.conf:3: max_message_size is lowered to 1048576 octets, the topic_max_octets; raise both";
         assert_eq!(told(text), [warning]);
+    }
+
+    #[test]
+    fn the_admin_endpoint_is_where_the_options_say_and_not_for_strangers() {
+        let text = |line: &str| format!("[zmq_receiver]\n{line}\n");
+        let admin = |line: &str| settings(&text(line)).admin;
+        assert_eq!(admin("admin_socket =").socket, None);
+        let chosen = AdminSocket { path: "/run/a".into(), is_explicit: true };
+        assert_eq!(admin("admin_socket = /run/a").socket, Some(chosen));
+        assert_eq!(admin("admin_listen = [::1]:9510").listen, Some("[::1]:9510".parse().unwrap()));
+        let open = "admin_listen = 0.0.0.0:9510";
+        assert_eq!(admin(open).listen, None);
+        let warning = &told(&text(open))[0];
+        assert!(warning.starts_with("x.conf:2: admin_listen = 0.0.0.0:9510 is no loopback address"), "{warning}");
+        assert!(admin(&format!("{open}\nadmin_allow_remote = yes")).listen.is_some());
     }
 
     #[test]

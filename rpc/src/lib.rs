@@ -59,6 +59,10 @@ pub mod received;
 pub mod reply;
 #[cfg(feature = "message")]
 pub mod write;
+#[cfg(feature = "message")]
+pub mod mask;
+#[cfg(feature = "message")]
+pub mod told;
 
 #[cfg(feature = "driver")]
 pub mod settings;

@@ -172,6 +172,18 @@ impl Program {
         Ok(())
     }
 
+    /// Stops it in its tracks: connections stay, nothing is answered.
+    pub fn pause(&self) -> Result<(), ProgramError> {
+        let sent = kill_process(Pid::from_child(&self.child), Signal::STOP);
+        sent.map_err(|errno| self.system("pause")(errno.into()))
+    }
+
+    /// Lets it go on after [`Program::pause`].
+    pub fn resume(&self) -> Result<(), ProgramError> {
+        let sent = kill_process(Pid::from_child(&self.child), Signal::CONT);
+        sent.map_err(|errno| self.system("resume")(errno.into()))
+    }
+
     /// The last lines of both outputs, in the order they came, long ones cut.
     pub fn transcript(&self) -> String {
         self.transcript.to_string()

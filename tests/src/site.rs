@@ -101,6 +101,8 @@ impl Site {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command.arg("--config-file").arg(self.base_file()).arg("--config-file").arg(self.config_file());
+        // Sites run beside one another; the default is one for the machine.
+        command.env("OS_ZMQ_RECEIVER__ADMIN_SOCKET", self.admin_socket());
         command
     }
 
@@ -141,6 +143,11 @@ impl Site {
     /// Its log, which is one for all that run here.
     pub fn log(&self) -> PathBuf {
         self.directory.path().join("receiver.log")
+    }
+
+    /// The socket of its admin endpoint.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.directory.path().join("admin.sock")
     }
 
     /// Where it makes its sockets.

@@ -49,7 +49,8 @@ pub(crate) fn run(no_install: bool, arguments: &[OsString]) -> Result<(), TestEr
     // Who names tests means those of the usual build.
     let partial_builds = workspace::partial_builds_of_rpc().filter(|_| arguments.is_empty());
     for build in partial_builds {
-        outcome = outcome.and(run_counting(test().args(build), &mut counts));
+        let more = run_counting(test().args(build), &mut counts);
+        outcome = outcome.and(more);
     }
     println!("{}", counts.summary(started.elapsed()));
     Ok(outcome?)

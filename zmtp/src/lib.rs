@@ -45,16 +45,17 @@ mod socket;
 
 pub use pattern::{Budget, LateJoiners, Mark, Overflow, SubscriptionLimits, Tally};
 pub use proto::{
-    Credentials, Limits, LoginTooLong, Message, MessageBuilder, Multipart, Payload, PlainLogin, ProtocolError, Run,
+    Credentials, Fault, Limits, LoginTooLong, Message, MessageBuilder, Multipart, Payload, PlainLogin, ProtocolError,
+    Run,
 };
 #[cfg(feature = "curve")]
 pub use proto::{KeyPair, NoRandomness, NotAKey, PublicKey, SecretKey};
 #[cfg(feature = "tokio")]
-pub use session::Disconnect;
+pub use session::{Disconnect, Traffic};
 #[cfg(feature = "tokio")]
 pub use socket::{
-    Applicant, Authenticator, BindError, CloseReport, ConnectError, Inbox, Intake, Monitor, Options, Pub, Pull, Push,
-    Security, SendError, SocketEvent, Stats, Sub, Verdict,
+    Applicant, Authenticator, BindError, CloseReport, ConnectError, GiveUp, Inbox, Intake, Metric, Monitor, Options,
+    Pub, Pull, Push, Security, SendError, SocketEvent, Stats, Sub, Verdict,
 };
 #[cfg(feature = "tokio")]
 pub use transport::{Endpoint, EndpointError};

@@ -4,6 +4,7 @@
 //! order; each imports only ones before it.
 
 mod budget;
+mod mark;
 mod queue;
 mod numbers;
 mod ledger;
@@ -15,11 +16,12 @@ mod distributor;
 mod fair_queue;
 
 pub use budget::Budget;
-pub use distributor::{Distributor, SubscriptionLimits};
+pub use distributor::Distributor;
 pub use fair_queue::{FairQueue, Turns};
 pub use load_balancer::{LoadBalancer, Overflow};
+pub use mark::Mark;
 pub use numbers::Numbers;
 pub use peers::{Outflow, PeerId, PeerIds, Tally};
-pub use queue::{Mark, Queue};
+pub use queue::Queue;
 pub use retention::LateJoiners;
-pub use subscriptions::Subscriptions;
+pub use subscriptions::{SubscriptionLimits, Subscriptions};

@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     pattern::Budget,
-    proto::{Connection, Credentials, Event, PeerInfo, ProtocolError, Run},
+    proto::{Connection, Credentials, Event, Fault, PeerInfo, ProtocolError, Run},
     transport::Stream,
 };
 
@@ -72,6 +72,16 @@ pub(crate) enum Handshake {
     Ready(PeerInfo),
 }
 
+/// How much went over a connection, in whole messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Written to the peer.
+    pub sent: u64,
+    /// That came from the peer.
+    pub received: u64,
+}
+
 /// Why a connection ended.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -105,9 +115,13 @@ impl Disconnect {
         }
     }
 
-    /// Whether it is to be counted: a fault of the peer, or a limit of this side.
-    pub(crate) fn is_fault(&self) -> bool {
-        matches!(self, Self::Protocol(_) | Self::OverBudget)
+    /// What kind of fault it was, of the peer or for a limit of this side; `None` when there was none.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Closed | Self::PeerClosed | Self::Io(_) => None,
+            Self::Protocol(error) => Some(error.fault()),
+            Self::OverBudget => Some(Fault::Limit),
+        }
     }
 }
 
@@ -184,11 +198,21 @@ impl Session {
 
     /// Moves messages until one side ends it. Dropping the future ends it too; either way the port is detached and
     /// gets back what was not written.
-    pub(crate) async fn run<P: Port>(self, port: &mut P, peer: &PeerInfo) -> Disconnect {
+    pub(crate) async fn run<P: Port>(self, port: &mut P, peer: &PeerInfo) -> (Disconnect, Traffic) {
         port.attach(peer);
-        let mut attached =
-            Attached { session: self, port, waiting: Run::default(), blocked: false, farewell: Farewell::None };
-        poll_fn(|cx| attached.poll(cx)).await
+        let mut attached = Attached {
+            session: self,
+            port,
+            waiting: Run::default(),
+            received: 0,
+            blocked: false,
+            farewell: Farewell::None,
+            detached: false,
+        };
+        let cause = poll_fn(|cx| attached.poll(cx)).await;
+        attached.detach();
+        let sent = attached.session.connection.messages_written();
+        (cause, Traffic { sent, received: attached.received })
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<usize>> {
@@ -277,9 +301,12 @@ struct Attached<'p, P: Port> {
     port: &'p mut P,
     /// Messages that came and wait for room in the port.
     waiting: Run,
+    /// Messages that came.
+    received: u64,
     /// The port is full. Nothing is read: the kernel's buffer fills and the peer stops.
     blocked: bool,
     farewell: Farewell,
+    detached: bool,
 }
 
 /// How far an end that this side wants has come. It closes its half and waits for the peer to close the other: what either
@@ -297,7 +324,12 @@ enum Farewell {
 impl<P: Port> Attached<'_, P> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
         match self.poll_work(cx) {
-            Ok(Poll::Pending) => self.session.poll_timer(cx),
+            Ok(Poll::Pending) => {
+                if self.blocked {
+                    self.session.connection.handle_unread();
+                }
+                self.session.poll_timer(cx)
+            }
             Ok(Poll::Ready(end)) => Poll::Ready(end),
             Err(end) => {
                 let _ = self.session.poll_write(cx);
@@ -358,7 +390,10 @@ impl<P: Port> Attached<'_, P> {
             session.unfinished.update(session.connection.unfinished())?;
             match event {
                 None => return Ok(()),
-                Some(Event::Run(run)) => self.waiting = run,
+                Some(Event::Run(run)) => {
+                    self.received += run.messages() as u64;
+                    self.waiting = run;
+                }
                 Some(Event::Subscribe(prefix)) => self.port.handle_subscription(prefix, true)?,
                 Some(Event::Cancel(prefix)) => self.port.handle_subscription(prefix, false)?,
                 // Of the handshake, which is over.
@@ -382,11 +417,19 @@ impl<P: Port> Attached<'_, P> {
     }
 }
 
+impl<P: Port> Attached<'_, P> {
+    fn detach(&mut self) {
+        if !std::mem::replace(&mut self.detached, true) {
+            let connection = &mut self.session.connection;
+            let unsent = connection.take_unsent();
+            self.port.detach(unsent, connection.messages_written());
+        }
+    }
+}
+
 impl<P: Port> Drop for Attached<'_, P> {
     fn drop(&mut self) {
-        let connection = &mut self.session.connection;
-        let unsent = connection.take_unsent();
-        self.port.detach(unsent, connection.messages_written());
+        self.detach();
     }
 }
 

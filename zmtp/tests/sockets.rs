@@ -317,7 +317,7 @@ async fn strangers_get_no_messages_and_are_reported() -> Result {
         let _ = soon(stream.read_to_end(&mut answer)).await?;
         assert!(answer.len() <= 64, "the greeting at most, never a job");
         loop {
-            if let Some(SocketEvent::HandshakeFailed { cause, peer }) = soon(monitor.recv()).await? {
+            if let Some(SocketEvent::HandshakeFailed { cause, peer, .. }) = soon(monitor.recv()).await? {
                 assert_eq!(cause.reason(), reason);
                 assert_eq!(*peer, *stream.local_addr()?.to_string());
                 break;

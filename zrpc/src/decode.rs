@@ -7,17 +7,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bytes::BufMut;
-use oslo_rpc::json::{Text, Value};
-use oslo_rpc::received::{Incoming, Received};
-use oslo_rpc::reply::{Outcome, Reply};
-use oslo_rpc::topic::Kind;
-use oslo_rpc::{Envelope, Payload};
-use serde_json::{Map, json};
+use oslo_rpc::json::Text;
+use oslo_rpc::told::told;
 use zmtp::Limits;
 use zmtp::proto::{Decoder, Item};
 
 use crate::failure::Failure;
-use crate::mask::masked;
 
 /// Every message of a file, each as one JSON object.
 pub(crate) fn decode(file: Option<&Path>) -> Result<Vec<serde_json::Value>, Failure> {
@@ -30,7 +25,7 @@ pub(crate) fn decode(file: Option<&Path>) -> Result<Vec<serde_json::Value>, Fail
     }
     .map_err(failed)?;
     let multiparts = multiparts(&octets).map_err(|reason| Failure::NoMessage { path, reason })?;
-    Ok(multiparts.iter().map(|frames| shown(frames)).collect())
+    Ok(multiparts.iter().map(|frames| told(frames)).collect())
 }
 
 type Frames = Vec<Vec<u8>>;
@@ -88,76 +83,6 @@ fn wire(octets: &[u8]) -> Result<Vec<Frames>, String> {
     }
 }
 
-/// What a multipart says, secrets masked.
-fn shown(frames: &[Vec<u8>]) -> serde_json::Value {
-    let octets: usize = frames.iter().map(Vec::len).sum();
-    let envelope = match Envelope::decode(frames.iter().map(Vec::as_slice)) {
-        Ok(envelope) => envelope,
-        Err(error) => return json!({ "frames": frames.len(), "octets": octets, "fault": error.to_string() }),
-    };
-    let mut said = Map::new();
-    said.insert("id".to_owned(), String::from_utf8_lossy(envelope.id).into());
-    said.insert("topic".to_owned(), envelope.topic.as_str().into());
-    said.insert("style".to_owned(), envelope.body.style().as_str().into());
-    said.insert("octets".to_owned(), octets.into());
-    let content = if envelope.topic.kind() == Kind::Reply { reply(&envelope) } else { request(&envelope) };
-    match content {
-        Ok(content) => said.extend(content),
-        Err(fault) => {
-            said.insert("fault".to_owned(), fault.into());
-        }
-    }
-    said.into()
-}
-
-fn request(envelope: &Envelope<'_>) -> Result<Map<String, serde_json::Value>, String> {
-    let received = Received::decode(envelope.body).map_err(|error| error.to_string())?;
-    let mut said = Map::new();
-    said.insert("context".to_owned(), plain(received.context()));
-    match received.read().map_err(|error| error.to_string())? {
-        Incoming::Request(request) => {
-            let kind = if request.reply_to.is_some() { "call" } else { "cast" };
-            said.insert("kind".to_owned(), kind.into());
-            said.insert("method".to_owned(), request.method.into());
-            said.insert("args".to_owned(), payload(request.args));
-            said.insert("version".to_owned(), request.version.map(String::from).into());
-            said.insert("namespace".to_owned(), request.namespace.map(String::from).into());
-            if let Some(to) = request.reply_to {
-                said.insert("reply_to".to_owned(), json!({ "id": to.id, "topic": to.topic }));
-            }
-        }
-        Incoming::Notification(told) => {
-            said.insert("kind".to_owned(), "notification".into());
-            said.insert("message".to_owned(), plain(told.message));
-        }
-    }
-    Ok(said)
-}
-
-fn reply(envelope: &Envelope<'_>) -> Result<Map<String, serde_json::Value>, String> {
-    let reply = Reply::decode(envelope.body).map_err(|error| error.to_string())?;
-    let outcome = reply.outcome().map_err(|error| error.to_string())?;
-    let mut said = Map::new();
-    said.insert("kind".to_owned(), "reply".into());
-    match outcome {
-        Outcome::Result(result) => said.insert("result".to_owned(), payload(result)),
-        Outcome::Error(error) => said.insert("error".to_owned(), plain_value(Value::of(&error).unwrap_or_default())),
-    };
-    Ok(said)
-}
-
-fn payload(payload: Payload<'_>) -> serde_json::Value {
-    payload.read().map_or_else(|error| error.to_string().into(), plain_value)
-}
-
-fn plain(text: Text<'_>) -> serde_json::Value {
-    text.read().map_or_else(|error| error.to_string().into(), plain_value)
-}
-
-fn plain_value(value: Value) -> serde_json::Value {
-    serde_json::to_value(masked(value)).unwrap_or_default()
-}
-
 fn unhex(digits: &str) -> Option<Vec<u8>> {
     let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     digits.as_bytes().chunks(2).map(octet).collect()
@@ -171,13 +96,15 @@ const MAX_INPUT: u64 = 256 << 20;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const LINES: &str = "0\ncompute.host1\ncast\n[\"{\\\"auth_token\\\": \\\"s3cret\\\"}\", {\"method\": \"m\", \"args\": {\"a\": 1}}]\n";
 
     fn check(multiparts: &[Frames]) {
         assert_eq!(multiparts.len(), 1);
-        let said = shown(&multiparts[0]);
+        let said = told(&multiparts[0]);
         assert_eq!((&said["kind"], &said["method"], &said["args"]["a"]), (&json!("cast"), &json!("m"), &json!(1)));
         assert_eq!(said["context"]["auth_token"], "***");
     }
@@ -197,7 +124,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_said_to_be_none() {
         assert!(multiparts(b"\x01\xff").is_err());
-        let said = shown(&[b"0".to_vec()]);
+        let said = told(&[b"0".to_vec()]);
         assert!(said["fault"].as_str().unwrap().starts_with("1 frames instead of"));
     }
 }

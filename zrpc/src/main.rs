@@ -7,7 +7,6 @@ mod failure;
 mod site;
 mod target;
 mod serve;
-mod mask;
 mod decode;
 mod bench;
 

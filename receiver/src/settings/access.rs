@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use oslo_config::ValueError;
+use zmtp::transport::Network;
 
 use super::options;
 use super::reader::Reader;
@@ -12,7 +12,7 @@ use super::reader::Reader;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     /// Networks from which peers may connect; none: all.
-    pub networks: Vec<IpNet>,
+    pub networks: Vec<Network>,
     /// TCP peers of one address at once, if that is bounded.
     pub per_address: Option<usize>,
     /// Octets that are read from one address in a second, if that is bounded.
@@ -36,7 +36,7 @@ impl Access {
     #[must_use]
     pub fn admits(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(address))
     }
 
     /// Whether everybody may connect, and send as they like.

@@ -10,7 +10,9 @@ use oslo_config::{Declaration, Opt};
 use zmtp::Overflow;
 
 use super::patterns::{Patterns, PerTopic};
-use super::types::{AbsoluteDir, Address, AnyPath, Count, Deadline, Fsync, HostName, Networks, Octets, Port, Wait};
+use super::types::{
+    AbsolutePath, Address, AnyPath, Count, Deadline, Fsync, HostName, Listen, Networks, Octets, Port, Wait,
+};
 
 pub(super) const BIND_ADDRESS: Opt<Address> =
     Opt::new("rpc_zmq_bind_address", "Address or interface to listen on; * is all of them.").or("*");
@@ -18,7 +20,7 @@ pub(super) const BIND_ADDRESS: Opt<Address> =
 pub(super) const PORT: Opt<Port> =
     Opt::new("rpc_zmq_port", "TCP port to listen on, the same on every machine.").or("9501");
 
-pub(super) const IPC_DIR: Opt<AbsoluteDir> =
+pub(super) const IPC_DIR: Opt<AbsolutePath> =
     Opt::new("rpc_zmq_ipc_dir", "Directory of the local sockets that services connect to.").or("/var/run/openstack");
 
 pub(super) const HOST: Opt<HostName> = Opt::new(
@@ -139,7 +141,7 @@ pub(super) const OCTETS_PER_SECOND: Opt<Octets> = Opt::new(
 )
 .in_group(OURS);
 
-pub(super) const SPOOL_DIR: Opt<AbsoluteDir> = Opt::new(
+pub(super) const SPOOL_DIR: Opt<AbsolutePath> = Opt::new(
     "spool_dir",
     "Directory to keep messages to queues in until a consumer has them, over a restart or a crash; unset: none is kept.",
 )
@@ -181,6 +183,32 @@ pub(super) const HANDSHAKE_TIMEOUT: Opt<Deadline> =
     Opt::new("handshake_timeout", "Seconds a peer may take from connecting to the end of its handshake.")
         .in_group(OURS)
         .or("10");
+
+pub(super) const ADMIN_SOCKET: Opt<AbsolutePath> =
+    Opt::new("admin_socket", "Unix socket of the admin endpoint; empty: there is none.")
+        .in_group(OURS)
+        .or("/run/oslo-zmq/admin.sock");
+
+pub(super) const ADMIN_LISTEN: Opt<Listen> = Opt::new(
+    "admin_listen",
+    "Address and port of the admin endpoint over TCP, for reading only; by default there is none.",
+)
+.in_group(OURS);
+
+pub(super) const ADMIN_ALLOW_REMOTE: Opt<bool> =
+    Opt::new("admin_allow_remote", "Let admin_listen be an address that other machines reach.")
+        .in_group(OURS)
+        .or("false");
+
+pub(super) const METRICS_MAX_TOPICS: Opt<Count> =
+    Opt::new("metrics_max_topics", "Most topics that metrics name; further ones are summed up.")
+        .in_group(OURS)
+        .or("1000");
+
+pub(super) const FLIGHT_RECORDS: Opt<i64> =
+    Opt::new("flight_records", "How many of the last messages are remembered, without their bodies; 0: none.")
+        .in_group(OURS)
+        .or("8192");
 
 /// All of them, in the order in which an operator would want to read them.
 pub const DECLARED: &[Declaration] = &[
@@ -224,6 +252,11 @@ pub const DECLARED: &[Declaration] = &[
     *DRAIN_TIMEOUT.declaration(),
     *LAME_DUCK_TIME.declaration(),
     *HANDSHAKE_TIMEOUT.declaration(),
+    *ADMIN_SOCKET.declaration(),
+    *ADMIN_LISTEN.declaration(),
+    *ADMIN_ALLOW_REMOTE.declaration(),
+    *METRICS_MAX_TOPICS.declaration(),
+    *FLIGHT_RECORDS.declaration(),
 ];
 
 /// The group of our own options.

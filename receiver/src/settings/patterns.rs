@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use oslo_config::{Malformed, OptType};
-use wildmatch::WildMatch;
 use zmtp::Overflow;
 
 use super::types::{Octets, Wait};
+use crate::pattern::matches;
 
 /// A text in which `*` stands for any characters and `?` for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +24,7 @@ impl Pattern {
     /// Whether it is a pattern of `topic`.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
-        // Made anew each time: it is asked once for each topic that is opened.
-        WildMatch::new(&self.0).matches(topic)
+        matches(&self.0, topic)
     }
 }
 

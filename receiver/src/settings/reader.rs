@@ -104,7 +104,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn warn(&mut self, origin: Origin, text: String) {
+    /// Notes something odd that works.
+    pub(super) fn warn(&mut self, origin: Origin, text: String) {
         self.warnings.push(Warning { origin, text });
     }
 }

@@ -4,13 +4,13 @@
 //! up late, or in the traffic. Here each option has the narrowest type that takes every value
 //! that can work. For all of them an empty text is no value.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use oslo_config::{Malformed, OptType};
+use zmtp::transport::Network;
 
 /// Where to listen: `*`, an IP address (IPv6 bare or in brackets), or the name of a network
 /// interface. Kept without brackets.
@@ -40,6 +40,19 @@ impl OptType for Port {
     }
 }
 
+/// An address to listen on for this machine.
+#[derive(Debug, PartialEq)]
+pub(super) struct Listen(pub(super) SocketAddr);
+
+impl OptType for Listen {
+    const EXPECTED: &'static str = "an IP address and a port, such as 127.0.0.1:9510 or [::1]:9510";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        let address = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
+        unless_empty(text, address.map(Self))
+    }
+}
+
 /// The name of a machine, such as matchmaker data holds.
 #[derive(Debug, PartialEq)]
 pub(super) struct HostName(pub(super) String);
@@ -54,12 +67,12 @@ impl OptType for HostName {
     }
 }
 
-/// A directory that means the same to every program on the machine.
+/// A path that means the same to every program on the machine.
 #[derive(Debug, PartialEq)]
-pub(super) struct AbsoluteDir(pub(super) PathBuf);
+pub(super) struct AbsolutePath(pub(super) PathBuf);
 
-impl OptType for AbsoluteDir {
-    const EXPECTED: &'static str = "a directory that begins with /";
+impl OptType for AbsolutePath {
+    const EXPECTED: &'static str = "a path that begins with /";
 
     fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
         let is_absolute = text.starts_with('/') && !text.contains('\0');
@@ -81,13 +94,13 @@ impl OptType for AnyPath {
 
 /// Networks as `ADDRESS/BITS`, or single addresses, separated by commas.
 #[derive(Debug, PartialEq)]
-pub(super) struct Networks(pub(super) Vec<IpNet>);
+pub(super) struct Networks(pub(super) Vec<Network>);
 
 impl OptType for Networks {
     const EXPECTED: &'static str = "networks or addresses separated by commas, such as 10.0.0.0/8, fd00::/8, 127.0.0.1";
 
     fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
-        let network = |item: &str| item.parse::<IpNet>().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
+        let network = |item: &str| item.parse::<Network>().ok();
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         let networks: Option<Vec<_>> = items.map(network).collect();
         let networks = networks.ok_or(Malformed)?;
@@ -242,6 +255,13 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_our_own() {
+        assert_eq!(value("127.0.0.1:9510"), Some(Listen(([127, 0, 0, 1], 9510).into())));
+        assert_eq!(Listen::from_text(""), Ok(None));
+        refused::<Listen>(&["127.0.0.1", "127.0.0.1:0", "localhost:1", ":9510", "9510", "::1:9510x"]);
+    }
+
+    #[test]
     fn host_names() {
         assert_eq!(value("node7.example.com"), Some(HostName("node7.example.com".to_owned())));
         refused::<HostName>(&["a b", "a/b", "..\\b", "a\n", "a\0", &"a".repeat(254)]);
@@ -249,8 +269,8 @@ mod tests {
 
     #[test]
     fn directories_and_paths() {
-        assert_eq!(value("/run/x"), Some(AbsoluteDir("/run/x".into())));
-        refused::<AbsoluteDir>(&["run/x", "~/x", "/a\0b"]);
+        assert_eq!(value("/run/x"), Some(AbsolutePath("/run/x".into())));
+        refused::<AbsolutePath>(&["run/x", "~/x", "/a\0b"]);
         assert_eq!(value("x.log"), Some(AnyPath("x.log".into())));
         assert_eq!(AnyPath::from_text(""), Ok(None));
         refused::<AnyPath>(&["\0"]);

@@ -27,7 +27,7 @@ mod socket {
     mod roster;
     mod stats;
     mod brief;
-    pub(crate) mod core;
+    pub(crate) mod shared;
     #[path = "../../../../zmtp/src/socket/outbound.rs"]
     pub(crate) mod outbound;
 }
@@ -43,7 +43,7 @@ use std::{
 use bytes::BufMut;
 use loom::{future::block_on, thread};
 use session::{Feed, Port};
-use socket::{core::Socket, outbound::Outbound};
+use socket::{outbound::Outbound, shared::Socket};
 use zmtp::{
     Mark, Message, SubscriptionLimits,
     pattern::{self, Distributor, LoadBalancer, Outflow},
@@ -129,7 +129,7 @@ fn a_sender_that_waits_is_woken_and_a_task_that_sleeps_too() {
             let outbound = outbound.clone();
             move || {
                 for _ in 0..3 {
-                    block_on(outbound.put_later(Message::from(MESSAGE))).unwrap();
+                    block_on(outbound.put_later(Message::from(MESSAGE), None)).unwrap();
                 }
             }
         });
@@ -146,7 +146,7 @@ fn two_senders_that_wait_both_come_to_an_end() {
         let mut port = outbound.port("peer", false);
         let senders = [(); 2].map(|()| {
             let outbound = outbound.clone();
-            thread::spawn(move || block_on(outbound.put_later(Message::from(MESSAGE))).unwrap())
+            thread::spawn(move || block_on(outbound.put_later(Message::from(MESSAGE), None)).unwrap())
         });
         assert_eq!(work(&mut port, &outbound, 2), 2);
         senders.into_iter().for_each(|sender| sender.join().unwrap());
@@ -161,7 +161,7 @@ fn closing_wakes_everyone_and_loses_nothing() {
         let mut port = outbound.port("peer", false);
         let sender = thread::spawn({
             let outbound = outbound.clone();
-            move || (0..2).filter(|_| block_on(outbound.put_later(Message::from(MESSAGE))).is_ok()).count() as u64
+            move || (0..2).filter(|_| block_on(outbound.put_later(Message::from(MESSAGE), None)).is_ok()).count() as u64
         });
         let closer = thread::spawn({
             let outbound = outbound.clone();

@@ -51,6 +51,15 @@ impl Peer {
         Ok(self.0.kill()?)
     }
 
+    /// Stops the process in its tracks: its kernel keeps its connections.
+    pub(crate) fn pause(&self) -> anyhow::Result<()> {
+        Ok(self.0.pause()?)
+    }
+
+    pub(crate) fn resume(&self) -> anyhow::Result<()> {
+        Ok(self.0.resume()?)
+    }
+
     /// A socket of a type such as `PULL`. Options are named as libzmq names them, without `ZMQ_`.
     pub(crate) fn socket(&mut self, kind: &str, options: Value) -> anyhow::Result<Theirs> {
         self.request(json!({ "do": "socket", "type": kind, "options": options })).map(Theirs)

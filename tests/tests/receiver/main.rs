@@ -1,9 +1,12 @@
 //! The program `oslo-messaging-zmq-receiver` from start to end, with real peers around it.
 //!
 //! Reading order: [`start`] (configuration, refusals), [`config`] (what can be learned of it without a start), [`publish`]
-//! (fanouts and replies to libzmq), [`isolation`] (topics do not feel one another), [`curve`] (peers that encrypt), [`limits`] (what an operator sees of
-//! them), [`restart`] (after a crash), [`spool`] (what is on disk meanwhile), [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd),
-//! [`package`] (the Debian package and its unit), [`bugs`] (of the original, what is left of them).
+//! (fanouts and replies to libzmq), [`curve`] (peers that encrypt), [`isolation`] (topics do not feel one another),
+//! [`limits`] (what an operator sees of them), [`restart`] (after a crash), [`spool`] (what is on disk meanwhile),
+//! [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd), [`curl`] (a client of HTTP), [`admin`] (the
+//! admin endpoint), [`observe`] (the commands that ask it), [`metrics`] (Prometheus), [`passing`] (messages as they pass),
+//! [`page`] (the status page), [`package`] (the Debian package and its unit), [`bugs`] (of the original, what is left of
+//! them).
 //! What it does to messages in detail is tested in its own crate, in one process; bad input in `hostile.rs`, and that
 //! nothing is lost in `nothing_lost.rs`.
 
@@ -18,5 +21,11 @@ mod spool;
 mod signals;
 mod reload;
 mod manager;
+mod curl;
+mod admin;
+mod observe;
+mod metrics;
+mod passing;
+mod page;
 mod package;
 mod bugs;

@@ -10,28 +10,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     budget::Budget,
+    mark::Mark,
     peers::{Outflow, PeerId, Tally},
-    queue::{Mark, Queue, SEGMENT, gathers},
+    queue::{Queue, SEGMENT, gathers},
     retention::{LateJoiners, Retention},
-    subscriptions::Subscriptions,
+    subscriptions::{SubscriptionLimits, Subscriptions},
 };
 use crate::proto::{Payload, ProtocolError, Run, SocketType, page};
-
-/// What one peer may subscribe to at most.
-#[derive(Debug, Clone, Copy)]
-pub struct SubscriptionLimits {
-    /// Distinct prefixes.
-    pub prefixes: usize,
-    /// Octets of all its prefixes.
-    pub octets: usize,
-}
-
-impl Default for SubscriptionLimits {
-    /// 10,000 prefixes and 1 MiB: far above any caller of RPC, and a flood costs little memory.
-    fn default() -> Self {
-        Self { prefixes: 10_000, octets: 1 << 20 }
-    }
-}
 
 /// The policy of a PUB socket.
 #[derive(Debug)]
@@ -39,6 +24,8 @@ pub struct Distributor {
     mark: Mark,
     limits: SubscriptionLimits,
     budget: Option<Budget>,
+    latest: bool,
+    drops_none: bool,
     /// By id.
     peers: Vec<Subscriber>,
     subscriptions: Subscriptions<PeerId>,
@@ -70,6 +57,8 @@ impl Distributor {
             mark,
             limits,
             budget,
+            latest: false,
+            drops_none: false,
             peers: Vec::new(),
             subscriptions: Subscriptions::new(),
             retention,
@@ -81,10 +70,23 @@ impl Distributor {
         }
     }
 
+    /// The same, holding the latest message for each peer only.
+    #[must_use]
+    pub fn keeping_latest(mut self, on: bool) -> Self {
+        self.latest = on;
+        self
+    }
+
+    /// The same, giving a message back that one of those who want it has no room for.
+    #[must_use]
+    pub fn dropping_none(mut self, on: bool) -> Self {
+        self.drops_none = on;
+        self
+    }
+
     /// `now` when this socket holds messages.
     #[inline]
-    fn publish<P: Payload>(&mut self, payload: P, octets: usize, now: Option<Instant>) {
-        self.tally.accepted += 1;
+    fn publish<P: Payload>(&mut self, payload: P, octets: usize, now: Option<Instant>) -> Result<(), P> {
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.clear();
         self.subscriptions.for_each_match(payload.topic(), |peers| {
@@ -95,6 +97,11 @@ impl Distributor {
                 wanted.dedup();
             }
         });
+        if self.drops_none && !self.all_have_room(&wanted, octets) {
+            self.wanted = wanted;
+            return Err(payload);
+        }
+        self.tally.accepted += 1;
         match self.retention.as_mut().zip(now) {
             Some((retention, now)) => {
                 let message = payload.into_message();
@@ -107,6 +114,12 @@ impl Distributor {
             None => self.distribute(payload, octets, &wanted),
         }
         self.wanted = wanted;
+        Ok(())
+    }
+
+    #[cold]
+    fn all_have_room(&mut self, wanted: &[PeerId], octets: usize) -> bool {
+        wanted.iter().all(|id| self.peer(*id).is_none_or(|peer| peer.queue.has_room(octets)))
     }
 
     #[inline]
@@ -181,7 +194,7 @@ impl Outflow for Distributor {
     const TYPE: SocketType = SocketType::Pub;
 
     fn attach(&mut self, peer: PeerId, lasting: bool) {
-        let queue = Queue::new(self.mark, self.budget.clone());
+        let queue = Queue::new(self.mark, self.budget.clone()).keeping_latest(self.latest);
         let at = self.peers.partition_point(|known| known.id < peer);
         self.peers.insert(at, Subscriber { id: peer, queue, connected: !lasting, prefixes: 0, octets: 0 });
     }
@@ -200,6 +213,7 @@ impl Outflow for Distributor {
         if let Ok(at) = self.peers.binary_search_by_key(&peer, |known| known.id) {
             let gone = self.peers.remove(at);
             self.tally.discarded += gone.queue.messages() as u64;
+            self.tally.conflated += gone.queue.replaced();
             self.subscriptions.remove_all(peer);
         }
     }
@@ -207,16 +221,20 @@ impl Outflow for Distributor {
     #[inline]
     fn put<P: Payload>(&mut self, payload: P, octets: usize, now: impl Fn() -> Instant) -> Result<(), P> {
         let now = self.retention.is_some().then(now);
-        self.publish(payload, octets, now);
-        Ok(())
+        self.publish(payload, octets, now)
     }
 
     fn push(&mut self, run: &mut Run, now: impl Fn() -> Instant) {
         let now = self.retention.is_some().then(now);
-        run.for_each(|message| {
+        loop {
+            let before = self.drops_none.then(|| run.clone());
+            let Some(message) = run.pop() else { return };
             let octets = message.octets();
-            self.publish(message, octets, now);
-        });
+            if self.publish(message, octets, now).is_err() {
+                *run = before.unwrap_or_default();
+                return;
+            }
+        }
     }
 
     fn take(&mut self, peer: PeerId, octets: usize, to: &mut VecDeque<Run>) {
@@ -291,7 +309,9 @@ impl Outflow for Distributor {
 
     fn tally(&self) -> Tally {
         let held = self.retention.as_ref().map_or(0, Retention::unmatched);
-        Tally { unmatched: self.tally.unmatched + held, ..self.tally }
+        let replaced: u64 = self.peers.iter().map(|p| p.queue.replaced()).sum();
+        let conflated = self.tally.conflated + replaced;
+        Tally { unmatched: self.tally.unmatched + held, conflated, ..self.tally }
     }
 }
 
@@ -360,6 +380,27 @@ mod tests {
         }
         assert_eq!(table.got(slow), ["1", "2", "3"]);
         assert_eq!(table.distributor.tally().over_mark, 1);
+    }
+
+    #[test]
+    fn with_nothing_dropped_a_full_subscriber_stops_all() {
+        let mut table = Table::new(None);
+        table.distributor =
+            Distributor::new(Mark::messages(3), SubscriptionLimits::default(), None, None).dropping_none(true);
+        let (slow, fast) = (table.join(&["a"]), table.join(&[""]));
+        let now = table.now;
+        let mut run = Run::contiguous(b"\x00\x01a\x00\x01b".repeat(3).into(), 6);
+        table.distributor.push(&mut run, || now);
+        assert_eq!(run.messages(), 3, "the fast one is full");
+        assert_eq!(table.got(fast), ["a", "b", "a"]);
+        table.distributor.push(&mut run, || now);
+        assert_eq!((run.messages(), table.got(slow)), (0, vec!["a".into(); 3]));
+        assert_eq!(table.got(fast), ["b", "a", "b"]);
+        assert!(
+            (0..4).all(|_| table.distributor.put(Message::from("x"), 3, || now).is_ok()) || table.got(fast).len() == 3
+        );
+        let tally = table.distributor.tally();
+        assert_eq!((tally.over_mark, tally.accepted), (0, 9));
     }
 
     #[test]

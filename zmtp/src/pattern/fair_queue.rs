@@ -5,11 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{
-    budget::Budget,
-    peers::PeerId,
-    queue::{Mark, Queue},
-};
+use super::{budget::Budget, mark::Mark, peers::PeerId, queue::Queue};
 use crate::proto::{Message, Run};
 
 /// Queues per peer, filled by connections.
@@ -17,6 +13,7 @@ use crate::proto::{Message, Run};
 pub struct FairQueue {
     mark: Mark,
     budget: Option<Budget>,
+    latest: bool,
     peers: BTreeMap<PeerId, Inflow>,
     /// Who has something waiting, in the order in which they came to have it.
     filled: Vec<PeerId>,
@@ -34,12 +31,19 @@ struct Inflow {
 impl FairQueue {
     /// No peers yet. `mark` is what one peer may have waiting in both halves together.
     pub fn new(mark: Mark, budget: Option<Budget>) -> Self {
-        Self { mark, budget, peers: BTreeMap::new(), filled: Vec::new(), held: Vec::new(), messages: 0 }
+        Self { mark, budget, latest: false, peers: BTreeMap::new(), filled: Vec::new(), held: Vec::new(), messages: 0 }
+    }
+
+    /// The same, holding the latest message of each peer only, beside what the reader has.
+    #[must_use]
+    pub fn keeping_latest(mut self, on: bool) -> Self {
+        self.latest = on;
+        self
     }
 
     /// Adds a peer.
     pub fn attach(&mut self, peer: PeerId) {
-        let queue = Queue::new(self.mark, self.budget.clone());
+        let queue = Queue::new(self.mark, self.budget.clone()).keeping_latest(self.latest);
         self.peers.insert(peer, Inflow { queue, gone: false });
     }
 
@@ -56,17 +60,22 @@ impl FairQueue {
     /// Takes messages of a peer; what stays in `run` found no room.
     pub fn push(&mut self, peer: PeerId, run: &mut Run) {
         let Some(inflow) = self.peers.get_mut(&peer) else { return };
-        let was_empty = inflow.queue.is_empty();
+        let before = inflow.queue.messages();
         let taken = inflow.queue.push(run);
-        if was_empty && taken > 0 {
+        if before == 0 && taken > 0 {
             self.filled.push(peer);
         }
-        self.messages += taken;
+        self.messages = self.messages + inflow.queue.messages() - before;
     }
 
     /// Messages waiting.
     pub fn messages(&self) -> usize {
         self.messages
+    }
+
+    /// Messages of peers that are here that a later one took the place of.
+    pub fn replaced(&self) -> u64 {
+        self.peers.values().map(|p| p.queue.replaced()).sum()
     }
 
     /// Peers that are here.

@@ -17,9 +17,10 @@ use bytes::Bytes;
 use super::{
     budget::Budget,
     ledger::Ledger,
+    mark::Mark,
     numbers::Numbers,
     peers::{Outflow, PeerId, Tally},
-    queue::{Mark, Queue},
+    queue::Queue,
 };
 use crate::proto::{Payload, ProtocolError, Run, SocketType};
 
@@ -41,6 +42,7 @@ pub struct LoadBalancer {
     mark: Mark,
     budget: Option<Budget>,
     immediate: bool,
+    latest: bool,
     /// By id, which is the order in which they came.
     peers: Vec<Peer>,
     /// Whose turn it is; may be one past the end, for a peer that is still to come.
@@ -93,6 +95,7 @@ impl LoadBalancer {
         Self {
             mark,
             immediate,
+            latest: false,
             peers: Vec::new(),
             next: 0,
             backlog: backlog.map(|mark| Queue::for_waiting(mark, budget.clone())),
@@ -173,6 +176,13 @@ impl LoadBalancer {
             }
         }
         numbered
+    }
+
+    /// The same, holding the latest message for each peer only.
+    #[must_use]
+    pub fn keeping_latest(mut self, on: bool) -> Self {
+        self.latest = on;
+        self
     }
 
     /// Deals messages to peers while there is one with room.
@@ -368,7 +378,7 @@ impl Outflow for LoadBalancer {
             let waits = self.backlog.as_ref().is_some_and(|backlog| backlog.messages() > SHARE);
             self.opening = if waits { Opening::Begun(time) } else { Opening::Over };
         }
-        let queue = Queue::new(self.mark, self.budget.clone());
+        let queue = Queue::new(self.mark, self.budget.clone()).keeping_latest(self.latest);
         let at = self.peers.partition_point(|known| known.id < peer);
         self.peers.insert(at, Peer { id: peer, queue, lasting, connected: !lasting, numbers: Numbers::default() });
         if self.opening == Opening::Over {
@@ -389,6 +399,7 @@ impl Outflow for LoadBalancer {
         let Ok(at) = self.peers.binary_search_by_key(&peer, |known| known.id) else { return };
         let mut gone = self.peers.remove(at);
         self.next -= usize::from(at < self.next);
+        self.tally.conflated += gone.queue.replaced();
         let left = gone.queue.messages() as u64;
         let Some(backlog) = &mut self.backlog else {
             self.tally.discarded += left;
@@ -499,7 +510,8 @@ impl Outflow for LoadBalancer {
     }
 
     fn tally(&self) -> Tally {
-        self.tally
+        let replaced: u64 = self.peers.iter().map(|p| p.queue.replaced()).sum();
+        Tally { conflated: self.tally.conflated + replaced, ..self.tally }
     }
 }
 
@@ -638,7 +650,7 @@ mod tests {
         for (peer, dealt) in peers.iter().zip(&mut dealt) {
             balancer.attach(*peer, false);
             *dealt += taken(&mut balancer, *peer).len();
-            assert_eq!(taken(&mut balancer, *peer), [], "no more before the others had time to come");
+            assert!(taken(&mut balancer, *peer).is_empty(), "no more before the others had time to come");
         }
         assert_eq!(dealt, [38, 33, 29]);
         assert_eq!(balancer.expire(begun), Some(begun + Duration::from_secs(1)));

@@ -42,6 +42,8 @@ pub struct Tally {
     pub returned: u64,
     /// Handed to a subscriber that came late.
     pub late: u64,
+    /// Replaced by a newer one, where a queue holds the latest only.
+    pub conflated: u64,
 }
 
 /// A pattern that sends: queues per peer, filled by a policy.

@@ -1,4 +1,4 @@
-//! A queue of messages with a mark: the only home of the high-water mark.
+//! A queue of messages with a mark: the only place where the high-water mark is applied.
 //!
 //! Small messages are gathered into one buffer as they come, so that they leave in one slice of one `writev` and pin
 //! no read page while they wait. Large runs stay slices.
@@ -7,45 +7,8 @@ use std::{collections::VecDeque, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 
-use super::budget::Budget;
+use super::{budget::Budget, mark::Mark};
 use crate::proto::{Payload, Run, page};
-
-/// A high-water mark: what a queue holds before it is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Whole messages.
-    pub messages: usize,
-    /// Octets on the wire, headers included. A message larger than this alone still passes through an empty queue.
-    pub octets: usize,
-}
-
-impl Mark {
-    /// What is left of it beside so many.
-    #[must_use]
-    pub fn less(self, messages: usize, octets: usize) -> Self {
-        Self { messages: self.messages.saturating_sub(messages), octets: self.octets.saturating_sub(octets) }
-    }
-
-    /// A mark that is never reached.
-    pub const UNLIMITED: Self = Self { messages: usize::MAX, octets: usize::MAX };
-
-    /// A mark of `messages`, and the default of 64 MiB.
-    pub fn messages(messages: usize) -> Self {
-        Self { messages, ..Self::default() }
-    }
-
-    /// A mark in octets alone.
-    pub fn octets(octets: usize) -> Self {
-        Self { messages: usize::MAX, octets }
-    }
-}
-
-impl Default for Mark {
-    /// 1,000 messages as in libzmq, and 64 MiB, since a count alone lets 1,000 messages of 1 MiB fill a host.
-    fn default() -> Self {
-        Self { messages: 1000, octets: 64 << 20 }
-    }
-}
 
 /// Messages in order, up to a [`Mark`].
 #[derive(Debug)]
@@ -54,6 +17,10 @@ pub struct Queue {
     budget: Option<Budget>,
     /// Whether the budget also binds a message that finds the queue empty.
     strict: bool,
+    /// Holds the latest message only.
+    latest: bool,
+    /// Messages that a later one took the place of.
+    replaced: u64,
     runs: VecDeque<Run>,
     /// Small messages behind `runs`.
     gathered: BytesMut,
@@ -72,6 +39,8 @@ impl Queue {
             mark,
             budget,
             strict: false,
+            latest: false,
+            replaced: 0,
             runs: VecDeque::new(),
             gathered: BytesMut::new(),
             gathered_messages: 0,
@@ -88,9 +57,26 @@ impl Queue {
         queue
     }
 
+    /// The same, holding the latest message only, whatever the mark.
+    #[must_use]
+    pub fn keeping_latest(mut self, on: bool) -> Self {
+        if on {
+            // Full with one message, so that the usual way is left where there is one to replace.
+            (self.latest, self.mark) = (true, Mark::messages(1));
+        }
+        self
+    }
+
+    /// Messages that a later one took the place of.
+    pub fn replaced(&self) -> u64 {
+        self.replaced
+    }
+
     /// From now on another mark. What is held stays.
     pub fn set_mark(&mut self, mark: Mark) {
-        self.mark = mark;
+        if !self.latest {
+            self.mark = mark;
+        }
     }
 
     /// Messages held.
@@ -111,6 +97,9 @@ impl Queue {
 
     /// Takes from the front of `run` what fits; the rest stays in `run`. Returns how many messages it took.
     pub fn push(&mut self, run: &mut Run) -> usize {
+        if self.latest {
+            return self.push_latest(run);
+        }
         let messages = self.mark.messages.saturating_sub(self.messages);
         let budget = self.budget.as_ref().map_or(usize::MAX, Budget::left);
         let octets = self.mark.octets.saturating_sub(self.octets).min(budget);
@@ -146,7 +135,7 @@ impl Queue {
     /// The message.
     #[inline]
     pub fn put<P: Payload>(&mut self, payload: P, octets: usize) -> Result<(), P> {
-        if !self.has_room(octets) {
+        if !self.fits(octets) && !self.make_way() {
             return Err(payload);
         }
         if gathers::<P>(octets) {
@@ -163,7 +152,7 @@ impl Queue {
     #[inline]
     pub fn share(&mut self, at: Range<usize>) -> bool {
         let octets = at.len();
-        let fits = self.has_room(octets);
+        let fits = self.fits(octets) || self.make_way();
         if fits {
             self.count_in(1, octets);
             match self.shared.last_mut() {
@@ -229,6 +218,11 @@ impl Queue {
     /// Whether [`push`](Self::push) would take a message of `octets` octets.
     #[inline]
     pub fn has_room(&self, octets: usize) -> bool {
+        self.fits(octets) || self.latest
+    }
+
+    #[inline]
+    fn fits(&self, octets: usize) -> bool {
         let budget = self.budget.as_ref().map_or(usize::MAX, Budget::left);
         let left = self.mark.octets.saturating_sub(self.octets).min(budget);
         self.messages < self.mark.messages && (octets <= left || self.lets_one_pass(budget))
@@ -237,6 +231,31 @@ impl Queue {
     #[inline]
     fn lets_one_pass(&self, budget: usize) -> bool {
         self.is_empty() && (budget > 0 || !self.strict)
+    }
+
+    /// Forgets what is held where only the latest counts; false elsewhere.
+    #[cold]
+    fn make_way(&mut self) -> bool {
+        if self.latest {
+            self.replaced += self.messages as u64;
+            if let Some(budget) = &self.budget {
+                budget.give_back(self.octets);
+            }
+            (self.messages, self.octets, self.gathered_messages) = (0, 0, 0);
+            self.runs.clear();
+            self.gathered.clear();
+            self.shared.clear();
+        }
+        self.latest
+    }
+
+    fn push_latest(&mut self, run: &mut Run) -> usize {
+        let messages = run.messages();
+        let Some(last) = std::mem::take(run).last() else { return 0 };
+        self.make_way();
+        self.replaced += messages as u64 - 1;
+        self.append(last.into());
+        messages
     }
 
     /// Appends whatever the mark says, for a caller that has asked before.
@@ -385,6 +404,21 @@ mod tests {
         queue.take(1, &mut runs);
         assert_eq!(runs.len(), 1);
         assert!(runs[0].octets() <= SEGMENT);
+    }
+
+    #[test]
+    fn the_latest_takes_the_place_of_the_others() {
+        let budget = Budget::new(1000);
+        let mut queue = Queue::new(Mark::default(), Some(budget.clone())).keeping_latest(true);
+        assert_eq!(queue.push(&mut numbered(0..5)), 5);
+        assert!(queue.has_room(1 << 30));
+        queue.put(Message::from(vec![7]), 3).unwrap();
+        assert_eq!((queue.messages(), queue.octets(), budget.used(), queue.replaced()), (1, 3, 3, 5));
+        assert_eq!(drain(&mut queue), [7]);
+        queue.set_mark(Mark::UNLIMITED);
+        queue.put(Message::from(vec![8; 5000]), 5009).unwrap();
+        queue.push(&mut numbered(9..10));
+        assert_eq!((drain(&mut queue), queue.replaced(), budget.used()), (vec![9], 6, 0));
     }
 
     #[test]

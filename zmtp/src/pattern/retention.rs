@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{budget::Budget, peers::PeerId, queue::Mark};
+use super::{budget::Budget, mark::Mark, peers::PeerId};
 use crate::proto::Run;
 
 /// How long and how much a PUB holds for subscribers that come late.

@@ -12,6 +12,22 @@ use std::{
 
 use bytes::Bytes;
 
+/// What one peer may subscribe to at most.
+#[derive(Debug, Clone, Copy)]
+pub struct SubscriptionLimits {
+    /// Distinct prefixes.
+    pub prefixes: usize,
+    /// Octets of all its prefixes.
+    pub octets: usize,
+}
+
+impl Default for SubscriptionLimits {
+    /// 10,000 prefixes and 1 MiB: far above any caller of RPC, and a flood costs little memory.
+    fn default() -> Self {
+        Self { prefixes: 10_000, octets: 1 << 20 }
+    }
+}
+
 /// A set of (prefix, subscriber).
 ///
 /// A *set*: subscribing twice is the same as once, as in libzmq; the counting rule of the RFC would leave a libzmq

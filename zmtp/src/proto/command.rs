@@ -98,16 +98,17 @@ pub(crate) fn split_name(mut body: Bytes) -> Result<(Bytes, Bytes), ProtocolErro
     Ok((name, body))
 }
 
-/// Our properties: the socket type.
-pub(crate) fn properties(socket_type: SocketType) -> BytesMut {
+/// Our property list: the socket type, and others of the program's choice.
+pub(crate) fn properties(socket_type: SocketType, others: &[(Bytes, Bytes)]) -> Bytes {
     let mut data = BytesMut::new();
-    encode_property(&mut data, "Socket-Type", socket_type.name().as_bytes());
-    data
+    encode_property(&mut data, b"Socket-Type", socket_type.name().as_bytes());
+    others.iter().for_each(|(name, value)| encode_property(&mut data, name, value));
+    data.freeze()
 }
 
-/// READY with our properties, a whole frame.
-pub(crate) fn ready(socket_type: SocketType) -> Bytes {
-    frame("READY", &properties(socket_type))
+/// READY with our property list, a whole frame.
+pub(crate) fn ready(ours: &[u8]) -> Bytes {
+    frame("READY", ours)
 }
 
 /// ERROR, a whole frame. `reason` is cut at 255 octets.
@@ -185,7 +186,10 @@ mod tests {
 
     #[test]
     fn frames_on_the_wire() {
-        assert_eq!(&ready(SocketType::Push)[..], b"\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x04PUSH");
+        assert_eq!(
+            &ready(&properties(SocketType::Push, &[]))[..],
+            b"\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x04PUSH"
+        );
         assert_eq!(&subscription(b"A", true, true)[..], b"\x04\x0b\x09SUBSCRIBEA");
         assert_eq!(&subscription(b"A", false, true)[..], b"\x04\x08\x06CANCELA");
         assert_eq!(&subscription(b"A", true, false)[..], b"\x00\x02\x01A");

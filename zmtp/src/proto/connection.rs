@@ -3,35 +3,36 @@
 
 use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
-use bytes::{Buf, Bytes, BytesMut, buf::Limit};
+use bytes::{Bytes, BytesMut, buf::Limit};
 
 use super::{
-    chunks::IntoFrames,
     command::{self, Command},
     decoder::{Decoder, Item},
     encoder::Encoder,
-    error::{PeerText, ProtocolError},
-    event::{Event, PeerInfo, Setup},
-    greeting::Greeting,
-    mechanism::{Mechanism, Seal, Step},
-    metadata::Metadata,
+    error::ProtocolError,
+    event::{Event, Setup},
+    greeting::OldGreeting,
+    handshake::{Established, Handshake, Progress},
+    heartbeat::{Heartbeat, Heartbeats, Signs},
+    mechanism::{Mechanism, Seal},
     run::Run,
     socket_type::SocketType,
+    upstream::Upstream,
 };
 
 /// A ZMTP connection without its stream.
 ///
 /// ```text
-///   Greeting ----64 octets----> Handshake ----READY----> Traffic
-///       |                           |                       |
-///       +---------------------------+----- any error -------+---> Failed
+///   Handshake ----READY----> Traffic
+///       |                       |
+///       +----- any error -------+---> Failed
 /// ```
 /// It neither reads a clock nor a socket, so a fuzzer, another runtime or a test can drive it. Five families of
 /// methods:
 ///
 /// | family | methods |
 /// |---|---|
-/// | octets in | [`read_buffer`](Self::read_buffer), [`handle_read`](Self::handle_read), [`handle_idle`](Self::handle_idle), [`handle_eof`](Self::handle_eof) |
+/// | octets in | [`read_buffer`](Self::read_buffer), [`handle_read`](Self::handle_read), [`handle_idle`](Self::handle_idle), [`handle_unread`](Self::handle_unread), [`handle_eof`](Self::handle_eof) |
 /// | events out | [`poll_event`](Self::poll_event) |
 /// | commands in | [`send`](Self::send), [`subscribe`](Self::subscribe), [`cancel`](Self::cancel), [`authorize`](Self::authorize), [`refuse`](Self::refuse) |
 /// | octets out | [`poll_transmit`](Self::poll_transmit), [`handle_written`](Self::handle_written) |
@@ -45,41 +46,28 @@ use super::{
 #[derive(Debug)]
 pub struct Connection {
     setup: Setup,
-    mechanism: Mechanism,
     state: State,
     decoder: Decoder,
     encoder: Encoder,
-    deadline: Option<Instant>,
+    opened: Instant,
+    heartbeat: Option<Box<Heartbeat>>,
+    reads: u32,
+    writes: u32,
     /// Nothing unless the mechanism seals the traffic.
     seal: Option<Box<dyn Seal>>,
-    /// Messages to a PUB that wait to be read as subscriptions.
-    upstream: Run,
-    upstream_frames: Option<IntoFrames>,
+    upstream: Upstream,
+    early: Run,
     unknown_commands: u64,
 }
 
 #[derive(Debug)]
 enum State {
-    /// `told`: the peer has shown its version, and all of our greeting is on its way.
-    Greeting {
-        told: bool,
-    },
-    Handshake {
-        greeting: Greeting,
-        verdict: Verdict,
-    },
+    /// In a box, which is freed with all secrets in it when the handshake is over.
+    Handshake(Box<Handshake>),
     Traffic {
-        greeting: Greeting,
+        version: (u8, u8),
     },
     Failed(ProtocolError),
-}
-
-/// How far the question is whether a peer may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    NotAsked,
-    Awaited,
-    Authorized,
 }
 
 impl Connection {
@@ -95,20 +83,47 @@ impl Connection {
         let mut encoder = Encoder::default();
         let mut decoder = Decoder::new(setup.limits);
         decoder.refuse_messages(Some("before READY"));
-        let greeting = Greeting::encode(mechanism.name(), mechanism.is_server());
-        encoder.push(Bytes::copy_from_slice(&greeting[..Greeting::VERSION_END]));
+        let handshake = Handshake::begin(mechanism, setup.socket_type, &mut encoder);
         Self {
             setup,
-            mechanism,
-            state: State::Greeting { told: false },
+            state: State::Handshake(Box::new(handshake)),
             decoder,
             encoder,
-            deadline: now.checked_add(setup.handshake_timeout),
+            opened: now,
+            heartbeat: None,
+            reads: 0,
+            writes: 0,
             seal: None,
-            upstream: Run::default(),
-            upstream_frames: None,
+            upstream: Upstream::default(),
+            early: Run::default(),
             unknown_commands: 0,
         }
+    }
+
+    /// The same, asking the peer from its READY on whether it is still there.
+    #[must_use]
+    pub fn with_heartbeats(mut self, heartbeats: Heartbeats) -> Self {
+        self.heartbeat = Some(Box::new(Heartbeat::new(heartbeats)));
+        self
+    }
+
+    /// The same, telling the peer these properties too (RFC 37, Metadata). Names have 1 to 255 octets.
+    #[must_use]
+    pub fn with_properties(mut self, properties: &[(Bytes, Bytes)]) -> Self {
+        if let State::Handshake(handshake) = &mut self.state {
+            handshake.tell(self.setup.socket_type, properties);
+        }
+        self
+    }
+
+    /// The same, also for a peer of ZMTP 2.0 (RFC 15, libzmq 3.2), unless there is a mechanism, which such a peer does not
+    /// know. One of ZMTP 1.0 is refused in any case.
+    #[must_use]
+    pub fn admitting_2_0(mut self) -> Self {
+        if let State::Handshake(handshake) = &mut self.state {
+            handshake.admit_2_0();
+        }
+        self
     }
 
     /// Room to read into, never empty.
@@ -118,6 +133,7 @@ impl Connection {
 
     /// Octets were read into the buffer; returns how many.
     pub fn handle_read(&mut self) -> usize {
+        self.reads = self.reads.wrapping_add(1);
         self.decoder.handle_read()
     }
 
@@ -128,6 +144,11 @@ impl Connection {
         self.decoder.handle_idle();
     }
 
+    /// Nothing is read for now, since there is no room for what has come: the silence is not the peer's.
+    pub fn handle_unread(&mut self) {
+        self.reads = self.reads.wrapping_add(1);
+    }
+
     /// The stream has ended. A message that is not all there is dropped.
     ///
     /// # Errors
@@ -135,9 +156,8 @@ impl Connection {
     pub fn handle_eof(&mut self) -> Result<(), ProtocolError> {
         let state = match &self.state {
             // A health check that connects and goes has broken no rule.
-            State::Greeting { .. } if self.decoder.unparsed().is_empty() => return Ok(()),
-            State::Greeting { .. } => "within the greeting",
-            State::Handshake { .. } => "before READY, as libzmq does when socket types do not go together",
+            State::Handshake(handshake) if handshake.is_untouched(&self.decoder) => return Ok(()),
+            State::Handshake(handshake) => handshake.state(),
             State::Traffic { .. } => return Ok(()),
             State::Failed(error) => return Err(error.clone()),
         };
@@ -177,10 +197,8 @@ impl Connection {
     /// The peer of [`Event::Authenticate`] may come in: the handshake goes on with the next
     /// [`poll_event`](Self::poll_event).
     pub fn authorize(&mut self) {
-        if let State::Handshake { verdict, .. } = &mut self.state
-            && *verdict == Verdict::Awaited
-        {
-            *verdict = Verdict::Authorized;
+        if let State::Handshake(handshake) = &mut self.state {
+            handshake.authorize();
         }
     }
 
@@ -205,6 +223,7 @@ impl Connection {
 
     /// `octets` of what [`poll_transmit`](Self::poll_transmit) showed are written.
     pub fn handle_written(&mut self, octets: usize) {
+        self.writes = self.writes.wrapping_add(1);
         self.encoder.handle_written(octets);
     }
 
@@ -213,20 +232,27 @@ impl Connection {
         !self.encoder.is_empty()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// When to call [`handle_timeout`](Self::handle_timeout): at once, when the time has passed.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+        match (&self.heartbeat, &self.state) {
+            (Some(heartbeat), State::Traffic { .. }) => heartbeat.poll_timeout(self.opened),
+            (_, State::Handshake(_)) => self.opened.checked_add(self.setup.handshake_timeout),
+            _ => None,
+        }
     }
 
     /// Time has passed.
     ///
     /// # Errors
-    /// [`ProtocolError::HandshakeTimeout`] when the handshake is not over at its deadline.
+    /// [`ProtocolError::HandshakeTimeout`] when the handshake is not over at its deadline, [`ProtocolError::Silent`] when
+    /// the peer is to be taken for gone.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        if self.deadline.is_none_or(|deadline| now < deadline) {
+        if self.is_ready() {
+            return self.beat(now).map_err(|error| self.fail(error));
+        }
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
             return Ok(());
         }
-        self.deadline = None;
         let millis = self.setup.handshake_timeout.as_millis();
         Err(self.fail(ProtocolError::HandshakeTimeout { millis }))
     }
@@ -254,62 +280,22 @@ impl Connection {
     fn next_event(&mut self) -> Result<Option<Event>, ProtocolError> {
         loop {
             match &mut self.state {
-                State::Greeting { told } => {
-                    let octets = self.decoder.unparsed();
-                    let greeting = Greeting::decode(octets)?;
-                    // A libzmq of another mechanism closes as soon as it has seen ours. Shown the version first, it
-                    // has told us its own by then, and the refusal can name both.
-                    if octets.len() >= Greeting::VERSION_END && !std::mem::replace(told, true) {
-                        let ours = Greeting::encode(self.mechanism.name(), self.mechanism.is_server());
-                        self.encoder.push(Bytes::copy_from_slice(&ours[Greeting::VERSION_END..]));
-                    }
-                    let Some(greeting) = greeting else { return Ok(None) };
-                    greeting.require(self.mechanism.name())?;
-                    self.decoder.skip(Greeting::LEN);
-                    if let Some(first) = self.mechanism.start(self.setup.socket_type)? {
-                        self.encoder.push(first);
-                    }
-                    self.state = State::Handshake { greeting, verdict: Verdict::NotAsked };
-                }
-                State::Handshake { greeting, verdict } => {
-                    let greeting = *greeting;
-                    let step = match verdict {
-                        Verdict::Awaited => return Ok(None),
-                        Verdict::Authorized => {
-                            *verdict = Verdict::NotAsked;
-                            self.mechanism.authorized()?
-                        }
-                        Verdict::NotAsked => match self.decoder.decode()? {
-                            None => return Ok(None),
-                            // Refused by the decoder at the header.
-                            Some(Item::Run(_)) => continue,
-                            Some(Item::Command(body)) => self.mechanism.handle(self.setup.socket_type, body)?,
-                        },
-                    };
-                    match step {
-                        Step::Send(frame) => self.encoder.push(frame),
-                        Step::Ask(credentials) => {
-                            self.state = State::Handshake { greeting, verdict: Verdict::Awaited };
-                            return Ok(Some(Event::Authenticate(credentials)));
-                        }
-                        Step::Ready { reply, properties, seal } => {
-                            let ready = self.finish_handshake(greeting, reply, properties)?;
-                            if let Some(mut seal) = seal {
-                                seal.hold_to(self.setup.limits, self.refuses_messages());
-                                self.decoder.expect_sealed(seal.outer_limits());
-                                self.seal = Some(seal);
-                            }
-                            return Ok(Some(ready));
-                        }
+                State::Handshake(handshake) => {
+                    match handshake.next(&self.setup, &mut self.decoder, &mut self.encoder)? {
+                        Progress::Wait => return Ok(None),
+                        Progress::Ask(credentials) => return Ok(Some(Event::Authenticate(credentials))),
+                        Progress::Done(established) => return self.establish(established).map(Some),
                     }
                 }
                 State::Traffic { .. } => {
-                    if let Some(event) = self.next_upstream()? {
-                        return Ok(Some(event));
+                    if let Some((prefix, wanted)) = self.upstream.next(self.setup.limits.max_command)? {
+                        return Ok(Some(if wanted { Event::Subscribe(prefix) } else { Event::Cancel(prefix) }));
                     }
                     match self.next_item()? {
                         None => return Ok(None),
-                        Some(Item::Run(run)) if self.setup.socket_type == SocketType::Pub => self.upstream = run,
+                        Some(Item::Run(run)) if self.setup.socket_type == SocketType::Pub => {
+                            self.upstream.arrive(run);
+                        }
                         Some(Item::Run(run)) => return Ok(Some(Event::Run(run))),
                         Some(Item::Command(body)) => {
                             if let Some(event) = self.handle_command(body)? {
@@ -323,28 +309,27 @@ impl Connection {
         }
     }
 
-    fn finish_handshake(
-        &mut self,
-        greeting: Greeting,
-        reply: Option<Bytes>,
-        properties: Metadata,
-    ) -> Result<Event, ProtocolError> {
-        let name = properties.find(b"Socket-Type").ok_or(ProtocolError::NoSocketType)?;
-        let ours = self.setup.socket_type;
-        let Some(socket_type) = SocketType::parse(name).filter(|peer| ours.goes_with(*peer)) else {
-            // Its READY was seen, so a libzmq peer is past the state in which ERROR would make it wait.
-            self.encoder.push(command::error("Invalid socket type"));
-            return Err(ProtocolError::SocketType { ours: ours.name(), found: PeerText::new(name) });
-        };
-        if let Some(reply) = reply {
-            self.encoder.push(reply);
+    fn establish(&mut self, established: Established) -> Result<Event, ProtocolError> {
+        let Established { peer, seal, early } = established;
+        self.state = State::Traffic { version: peer.version };
+        let refuses = self.refuses_messages();
+        if let Some(state) = refuses.filter(|_| !early.is_empty()) {
+            return Err(ProtocolError::UnexpectedMessage { state });
         }
-        self.state = State::Traffic { greeting };
-        // Keys that only the handshake needs are wiped.
-        self.mechanism = Mechanism::null();
-        self.deadline = None;
-        self.decoder.refuse_messages(self.refuses_messages());
-        Ok(Event::Ready(PeerInfo { version: (greeting.major, greeting.minor), socket_type, properties }))
+        self.decoder.refuse_messages(refuses);
+        self.early = early;
+        if peer.version == OldGreeting::VERSION {
+            self.heartbeat = None;
+        }
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.start();
+        }
+        if let Some(mut seal) = seal {
+            seal.hold_to(self.setup.limits, refuses);
+            self.decoder.expect_sealed(seal.outer_limits());
+            self.seal = Some(seal);
+        }
+        Ok(Event::Ready(peer))
     }
 
     /// Why the traffic may hold no messages, where it may not.
@@ -355,6 +340,9 @@ impl Connection {
     /// What came after the handshake, with its seal broken.
     #[inline]
     fn next_item(&mut self) -> Result<Option<Item>, ProtocolError> {
+        if !self.early.is_empty() {
+            return Ok(Some(Item::Run(std::mem::take(&mut self.early))));
+        }
         let Some(seal) = &mut self.seal else { return self.decoder.decode() };
         loop {
             if let Some(item) = seal.next()? {
@@ -368,11 +356,17 @@ impl Connection {
     }
 
     fn handle_command(&mut self, body: Bytes) -> Result<Option<Event>, ProtocolError> {
+        if matches!(self.state, State::Traffic { version: OldGreeting::VERSION }) {
+            return Err(OldGreeting::NO_COMMANDS);
+        }
         let is_pub = self.setup.socket_type == SocketType::Pub;
         match Command::decode(body)? {
             Command::Subscribe(prefix) if is_pub => Ok(Some(Event::Subscribe(prefix))),
             Command::Cancel(prefix) if is_pub => Ok(Some(Event::Cancel(prefix))),
-            Command::Ping { context, .. } => {
+            Command::Ping { ttl, context } => {
+                if ttl > 0 || self.heartbeat.is_some() {
+                    self.heartbeat.get_or_insert_default().handle_ping(ttl);
+                }
                 let pong = command::pong(&context);
                 match &mut self.seal {
                     None => self.encoder.push_pong(pong),
@@ -392,29 +386,22 @@ impl Connection {
         }
     }
 
-    /// Reads what a 3.0 peer sent to our PUB: each frame that starts with 1 or 0 is a subscription or its end (RFC
-    /// 23); anything else is dropped, as libzmq does.
-    fn next_upstream(&mut self) -> Result<Option<Event>, ProtocolError> {
-        loop {
-            for mut frame in self.upstream_frames.iter_mut().flatten() {
-                let Some(kind @ (0 | 1)) = frame.first().copied() else { continue };
-                frame.advance(1);
-                let limit = self.setup.limits.max_command;
-                if frame.len() > limit {
-                    return Err(ProtocolError::FrameTooLarge { size: frame.len() as u64, limit: limit as u64 });
-                }
-                return Ok(Some(if kind == 1 { Event::Subscribe(frame) } else { Event::Cancel(frame) }));
-            }
-            self.upstream_frames = self.upstream.pop().map(|message| message.into_frames());
-            if self.upstream_frames.is_none() {
-                return Ok(None);
+    /// What the time brings after the handshake.
+    fn beat(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        let Some(heartbeat) = &mut self.heartbeat else { return Ok(()) };
+        let signs = Signs { reads: self.reads, writes: self.writes, ping_waits: self.encoder.has_ping() };
+        if let Some(ping) = heartbeat.handle_timeout(now, signs)? {
+            match &mut self.seal {
+                None => self.encoder.push_ping(ping, false),
+                Some(seal) => self.encoder.push_ping(seal.seal_frame(&ping), true),
             }
         }
+        Ok(())
     }
 
     fn send_subscription(&mut self, prefix: &[u8], subscribe: bool) {
-        let State::Traffic { greeting } = &self.state else { return };
-        let as_command = greeting.has_subscription_commands();
+        let State::Traffic { version } = self.state else { return };
+        let as_command = version >= SUBSCRIPTION_COMMANDS;
         let frame = command::subscription(prefix, subscribe, as_command);
         self.encoder.push(match &mut self.seal {
             None => frame,
@@ -424,10 +411,11 @@ impl Connection {
 
     fn fail(&mut self, error: ProtocolError) -> ProtocolError {
         self.state = State::Failed(error.clone());
-        self.deadline = None;
         error
     }
 }
 
+/// From this version on subscriptions travel as commands, before it as messages (RFC 37).
+const SUBSCRIPTION_COMMANDS: (u8, u8) = (3, 1);
 /// What a peer that is not let in gets to know: the status code of ZAP (RFC 27) for it, which libzmq reports as such.
 const REFUSED: &str = "400";

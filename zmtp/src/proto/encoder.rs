@@ -23,6 +23,7 @@ enum Entry {
     /// Greeting, READY, ERROR, SUBSCRIBE, CANCEL.
     Own(Bytes),
     Pong(Bytes),
+    Ping(Bytes),
     Run(Run),
     /// A message as it goes over the wire, and as it was given.
     Sealed(Bytes, Message),
@@ -66,6 +67,20 @@ impl Encoder {
         }
     }
 
+    /// Whether a PING of ours waits.
+    pub(crate) fn has_ping(&self) -> bool {
+        self.queue.iter().any(|entry| matches!(entry, Entry::Ping(_)))
+    }
+
+    /// Queues a PING as [`push_pong`](Self::push_pong) an answer; a sealed one keeps its place behind what was sealed.
+    pub(crate) fn push_ping(&mut self, octets: Bytes, sealed: bool) {
+        let begun = usize::from(self.offset > 0);
+        let is_own = |entry: &&Entry| matches!(entry, Entry::Own(_) | Entry::Pong(_));
+        let own = self.queue.iter().skip(begun).take_while(is_own).count();
+        let at = if sealed { self.queue.len() } else { begun + own };
+        self.queue.insert(at, Entry::Ping(octets));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -105,7 +120,7 @@ impl Encoder {
             self.messages_written += match front {
                 Entry::Run(run) => run.messages() as u64,
                 Entry::Sealed(..) => 1,
-                Entry::Own(_) | Entry::Pong(_) => 0,
+                Entry::Own(_) | Entry::Pong(_) | Entry::Ping(_) => 0,
             };
             self.offset -= len;
             self.queue.pop_front();
@@ -128,7 +143,7 @@ impl Encoder {
                     unsent.push_back(run);
                 }
                 Entry::Sealed(_, message) => unsent.push_back(message.into()),
-                Entry::Own(_) | Entry::Pong(_) => {}
+                Entry::Own(_) | Entry::Pong(_) | Entry::Ping(_) => {}
             }
             written = 0;
         }
@@ -139,7 +154,9 @@ impl Encoder {
 impl Entry {
     fn chunks(&self) -> impl Iterator<Item = &Bytes> {
         let (own, run) = match self {
-            Self::Own(octets) | Self::Pong(octets) | Self::Sealed(octets, _) => (Some(octets), None),
+            Self::Own(octets) | Self::Pong(octets) | Self::Ping(octets) | Self::Sealed(octets, _) => {
+                (Some(octets), None)
+            }
             Self::Run(run) => (None, Some(run)),
         };
         own.into_iter().chain(run.into_iter().flat_map(Run::chunks))
@@ -147,7 +164,7 @@ impl Entry {
 
     fn octets(&self) -> usize {
         match self {
-            Self::Own(octets) | Self::Pong(octets) | Self::Sealed(octets, _) => octets.len(),
+            Self::Own(octets) | Self::Pong(octets) | Self::Ping(octets) | Self::Sealed(octets, _) => octets.len(),
             Self::Run(run) => run.octets(),
         }
     }

@@ -14,18 +14,19 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// The first octets are not a ZMTP greeting: HTTP, TLS, a port scanner, or a ZMTP 1.0 peer.
-    #[error("not a ZMTP greeting: octet {offset} is {found:#04x} (HTTP, TLS, or ZMTP 1.0)")]
+    /// The first octets are not a ZMTP greeting: HTTP, TLS, a port scanner, or a ZMTP 1.0 peer with an identity.
+    #[error("not a ZMTP greeting: octet {offset} is {found:#04x} (HTTP, TLS, or ZMTP 1.0 with an identity)")]
     NotZmtp {
-        /// Offset of the octet in the greeting: 0 or 9.
+        /// Offset of the octet in the greeting.
         offset: usize,
         /// The octet that came.
         found: u8,
     },
-    /// A ZMTP 2.0 peer (libzmq 3.x), or the unused revisions 0 and 2.
-    #[error("peer speaks ZMTP revision {major} (libzmq before 4.0); this side needs 3.0 or later")]
+    /// A peer from before ZMTP 3.0, which knows no security.
+    #[error("peer speaks {}; this side needs ZMTP 3.0 (libzmq 4.0) or later", old_version(*.major))]
     OldVersion {
-        /// The revision octet of the greeting.
+        /// The revision octet of the greeting: 1 is ZMTP 2.0 (libzmq 3.2), 0 stands for ZMTP 1.0 (libzmq 2.x), which may have
+        /// none; 2 was never used.
         major: u8,
     },
     /// The peer wants another security mechanism.
@@ -134,6 +135,14 @@ pub enum ProtocolError {
         /// The deadline, from connect or accept.
         millis: u128,
     },
+    /// Nothing has come from the peer for too long: it hangs, its host is down, or the network is cut.
+    #[error("nothing was heard from the peer for {millis} ms {since}")]
+    Silent {
+        /// For how long.
+        millis: u128,
+        /// What set the time.
+        since: &'static str,
+    },
     /// The stream ended before the handshake was over.
     #[error("connection closed {state}")]
     Closed {
@@ -168,7 +177,31 @@ impl ProtocolError {
             Self::Repeated => "repeated",
             Self::TooManySubscriptions { .. } => "too-many-subscriptions",
             Self::HandshakeTimeout { .. } => "handshake-timeout",
+            Self::Silent { .. } => "heartbeat-timeout",
             Self::Closed { .. } => "closed-in-handshake",
+        }
+    }
+
+    /// What kind of fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotZmtp { .. }
+            | Self::OldVersion { .. }
+            | Self::Mechanism { .. }
+            | Self::NoSocketType
+            | Self::SocketType { .. } => Fault::Mismatch,
+            Self::HandshakeTimeout { .. } | Self::Silent { .. } => Fault::Timeout,
+            Self::PeerRefused { .. } | Self::Unauthorized { .. } | Self::Box { .. } | Self::Repeated => Fault::Auth,
+            Self::FrameTooLarge { .. }
+            | Self::MessageTooLarge { .. }
+            | Self::TooManyFrames { .. }
+            | Self::TooManySubscriptions { .. } => Fault::Limit,
+            Self::ReservedFlags { .. }
+            | Self::CommandMore { .. }
+            | Self::MalformedCommand { .. }
+            | Self::UnexpectedCommand { .. }
+            | Self::UnexpectedMessage { .. }
+            | Self::Closed { .. } => Fault::Protocol,
         }
     }
 
@@ -186,9 +219,34 @@ impl ProtocolError {
             Self::Unauthorized { .. } => "RFC 27, Authentication",
             Self::Box { .. } | Self::Repeated => "RFC 26, CurveZMQ",
             Self::TooManySubscriptions { .. } | Self::HandshakeTimeout { .. } => "local limit",
+            Self::Silent { .. } => "RFC 37, Connection Heartbeating",
             Self::Closed { .. } => "RFC 37, Connection Life-cycle",
         }
     }
+}
+
+fn old_version(revision: u8) -> &'static str {
+    match revision {
+        0 => "ZMTP 1.0 (libzmq 2.x)",
+        1 => "ZMTP 2.0 (libzmq 3.2)",
+        _ => "a ZMTP revision that was never used",
+    }
+}
+
+/// Kinds of faults, for who watches connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The two do not go together: another protocol, version, mechanism or socket type. Trying again will not help.
+    Mismatch,
+    /// One was not let in, or keys or numbers of sealed frames are wrong.
+    Auth,
+    /// Too late, or silent for too long.
+    Timeout,
+    /// More than this side takes.
+    Limit,
+    /// Octets that break the rules.
+    Protocol,
 }
 
 /// Text that a peer chose: escaped and cut when printed, so that it can't forge a log line.

@@ -1,6 +1,6 @@
 //! What a connection is given at its start, and what it tells.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -19,20 +19,23 @@ pub struct Setup {
 
 /// What a peer told about itself in greeting and READY.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeerInfo {
-    /// Major and minor version of its greeting.
+    /// Major and minor version of its greeting; 2.0 for a peer of ZMTP 2.0, which shows revision 1.
     pub version: (u8, u8),
     /// Its socket type.
     pub socket_type: SocketType,
     /// Its properties.
     pub properties: Metadata,
+    /// What the authenticator calls it; never the peer's own word.
+    pub user_id: Option<Arc<str>>,
 }
 
 /// What happened on a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A peer wants to come in. Only to the server of PLAIN or CURVE; nothing more comes until
+    /// A peer wants to come in. Only to a server; nothing more comes until
     /// [`authorize`](super::Connection::authorize) or [`refuse`](super::Connection::refuse).
     Authenticate(Credentials),
     /// The handshake is over; messages may be sent from now on.

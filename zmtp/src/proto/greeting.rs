@@ -12,7 +12,10 @@
 //! Not looked at, since real peers put anything there: the padding, all of octet 9 but its lowest bit, the filler,
 //! and as-server: libzmq writes 0 there also when it *is* the server.
 
-use super::error::{PeerText, ProtocolError};
+use super::{
+    error::{PeerText, ProtocolError},
+    socket_type::SocketType,
+};
 
 /// A peer's greeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +39,18 @@ impl Greeting {
     /// # Errors
     /// As soon as an octet shows that this is no greeting of ZMTP 3.
     pub fn decode(octets: &[u8]) -> Result<Option<Self>, ProtocolError> {
-        if let Some(&found) = octets.first().filter(|o| **o != SIGNATURE) {
-            return Err(ProtocolError::NotZmtp { offset: 0, found });
+        match octets {
+            [] => return Ok(None),
+            // ZMTP 1.0 begins with an identity, which is mostly empty (RFC 13): a size of 1, which counts the flags,
+            // and these. To wait for the second octet is to be able to name it.
+            [0x01] => return Ok(None),
+            [0x01, 0x00, ..] => return Err(ProtocolError::OldVersion { major: 0 }),
+            [SIGNATURE, ..] => {}
+            [found, ..] => return Err(ProtocolError::NotZmtp { offset: 0, found: *found }),
         }
         // An even octet 9 is the flags octet of a ZMTP 1.0 peer with a long identity.
-        if let Some(&found) = octets.get(SIGNATURE_END).filter(|o| **o & 1 == 0) {
-            return Err(ProtocolError::NotZmtp { offset: SIGNATURE_END, found });
+        if octets.get(SIGNATURE_END).is_some_and(|o| *o & 1 == 0) {
+            return Err(ProtocolError::OldVersion { major: 0 });
         }
         if let Some(&major) = octets.get(10).filter(|o| **o < 3) {
             return Err(ProtocolError::OldVersion { major });
@@ -79,10 +88,32 @@ impl Greeting {
         let end = self.mechanism.iter().rposition(|o| *o != 0).map_or(0, |last| last + 1);
         Err(ProtocolError::Mechanism { expected: mechanism, found: PeerText::new(&self.mechanism[..end]) })
     }
+}
 
-    /// Whether the peer knows SUBSCRIBE and CANCEL commands (3.1) instead of messages that start with 1 or 0.
-    pub fn has_subscription_commands(&self) -> bool {
-        (self.major, self.minor) >= (3, 1)
+/// The 12 octets of a ZMTP 2.0 peer, libzmq 3.2 (RFC 15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OldGreeting {
+    /// The number of its socket type.
+    pub(crate) code: u8,
+}
+
+impl OldGreeting {
+    pub(crate) const LEN: usize = 12;
+    /// The revision octet of ZMTP 2.0.
+    pub(crate) const MAJOR: u8 = 1;
+    pub(crate) const VERSION: (u8, u8) = (2, 0);
+    /// The bit that later marks commands is reserved in ZMTP 2.0.
+    pub(crate) const NO_COMMANDS: ProtocolError = ProtocolError::ReservedFlags { flags: 0x04 };
+
+    /// Reads the start of a stream that [`Greeting::decode`] has found to be of revision 1.
+    pub(crate) fn decode(octets: &[u8]) -> Result<Option<Self>, ProtocolError> {
+        debug_assert_eq!(octets.get(Greeting::VERSION_END - 1), Some(&Self::MAJOR));
+        Ok(octets.get(Self::LEN - 1).map(|code| Self { code: *code }))
+    }
+
+    /// What follows our version: the number of our socket type, and an identity without octets.
+    pub(crate) fn rest(ours: SocketType) -> [u8; 3] {
+        [ours.code(), 0x00, 0x00]
     }
 }
 
@@ -109,7 +140,9 @@ mod tests {
         assert_eq!(Greeting::decode(b"G"), Err(ProtocolError::NotZmtp { offset: 0, found: b'G' }));
         let mut octets = Greeting::encode("NULL", false);
         octets[9] = 0x7e;
-        assert_eq!(Greeting::decode(&octets[..10]), Err(ProtocolError::NotZmtp { offset: 9, found: 0x7e }));
+        let older = Err(ProtocolError::OldVersion { major: 0 });
+        assert_eq!((Greeting::decode(&octets[..10]), Greeting::decode(&[1, 0])), (older.clone(), older));
+        assert_eq!(Greeting::decode(&[1, 1]), Err(ProtocolError::NotZmtp { offset: 0, found: 1 }));
         octets[9] = 0x01;
         octets[10] = 1;
         assert_eq!(Greeting::decode(&octets[..11]), Err(ProtocolError::OldVersion { major: 1 }));
@@ -123,7 +156,7 @@ mod tests {
         (octets[10], octets[11]) = (255, 9);
         let greeting = Greeting::decode(&octets).unwrap().unwrap();
         greeting.require("NULL").unwrap();
-        assert!(greeting.has_subscription_commands());
+        assert_eq!((greeting.major, greeting.minor), (255, 9));
     }
 
     #[test]

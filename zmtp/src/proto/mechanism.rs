@@ -26,10 +26,7 @@ pub use plain::{LoginTooLong, PlainLogin};
 
 use bytes::Bytes;
 
-use super::{
-    decoder::Item, error::ProtocolError, limits::Limits, message::Message, metadata::Metadata, run::Run,
-    socket_type::SocketType,
-};
+use super::{decoder::Item, error::ProtocolError, limits::Limits, message::Message, metadata::Metadata, run::Run};
 use null::Null;
 use plain::Plain;
 
@@ -49,6 +46,8 @@ enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials {
+    /// Nothing (RFC 37, The NULL Mechanism): only where the stream comes from can speak for the peer.
+    Null,
     /// User name and password (RFC 24), as they came: up to 255 octets each, in clear on the wire.
     Plain(PlainLogin),
     /// The lasting public key (RFC 26), to which the peer has proven to have the secret one.
@@ -94,7 +93,12 @@ pub(crate) trait Seal: std::fmt::Debug + Send + Sync {
 impl Mechanism {
     /// NULL: no security at all (RFC 37).
     pub fn null() -> Self {
-        Self(State::Null(Null))
+        Self(State::Null(Null { asks: false }))
+    }
+
+    /// NULL, as a side that lets in only whom its owner admits.
+    pub fn null_server() -> Self {
+        Self(State::Null(Null { asks: true }))
     }
 
     /// PLAIN, as the side that logs in (RFC 24).
@@ -131,6 +135,7 @@ impl Mechanism {
 
     pub(crate) fn is_server(&self) -> bool {
         match &self.0 {
+            // RFC 37: as-server is 0 under NULL.
             State::Null(_) => false,
             State::Plain(plain) => plain.is_server(),
             #[cfg(feature = "curve")]
@@ -138,8 +143,13 @@ impl Mechanism {
         }
     }
 
-    /// Our first command, a whole frame, when ours is the side that begins.
-    pub(crate) fn start(&mut self, ours: SocketType) -> Result<Option<Bytes>, ProtocolError> {
+    /// Whether it asks nothing of a peer.
+    pub(crate) fn lets_everybody_in(&self) -> bool {
+        matches!(self.0, State::Null(Null { asks: false }))
+    }
+
+    /// What to do first, when ours is the side that begins. `ours` is our property list, here and below.
+    pub(crate) fn start(&mut self, ours: &[u8]) -> Result<Option<Step>, ProtocolError> {
         match &mut self.0 {
             State::Null(null) => Ok(Some(null.start(ours))),
             State::Plain(plain) => Ok(plain.start()),
@@ -149,7 +159,7 @@ impl Mechanism {
     }
 
     /// The body of a command of the peer.
-    pub(crate) fn handle(&mut self, ours: SocketType, body: Bytes) -> Result<Step, ProtocolError> {
+    pub(crate) fn handle(&mut self, ours: &[u8], body: Bytes) -> Result<Step, ProtocolError> {
         match &mut self.0 {
             State::Null(null) => null.handle(body),
             State::Plain(plain) => plain.handle(ours, body),
@@ -159,9 +169,9 @@ impl Mechanism {
     }
 
     /// The peer may come in.
-    pub(crate) fn authorized(&mut self) -> Result<Step, ProtocolError> {
+    pub(crate) fn authorized(&mut self, ours: &[u8]) -> Result<Step, ProtocolError> {
         match &mut self.0 {
-            State::Null(_) => Err(ProtocolError::UNASKED),
+            State::Null(null) => Ok(null.ready(ours)),
             State::Plain(plain) => plain.authorized(),
             #[cfg(feature = "curve")]
             State::Curve(curve) => curve.authorized(),

@@ -51,6 +51,11 @@ impl Metadata {
         Ok(metadata)
     }
 
+    /// A list that did not come as one.
+    pub(crate) fn of(properties: Vec<(Bytes, Bytes)>) -> Self {
+        Self { properties }
+    }
+
     /// The value of a property.
     pub fn find(&self, name: &[u8]) -> Option<&Bytes> {
         self.properties.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -63,10 +68,10 @@ impl Metadata {
 }
 
 /// Writes one property. The caller keeps names within 1..=255 octets.
-pub(crate) fn encode_property(to: &mut BytesMut, name: &str, value: &[u8]) {
+pub(crate) fn encode_property(to: &mut BytesMut, name: &[u8], value: &[u8]) {
     debug_assert!((1..=255).contains(&name.len()));
     to.put_u8(name.len() as u8);
-    to.put_slice(name.as_bytes());
+    to.put_slice(name);
     to.put_u32(value.len() as u32);
     to.put_slice(value);
 }
@@ -85,8 +90,8 @@ mod tests {
     #[test]
     fn names_ignore_case() {
         let mut octets = BytesMut::new();
-        encode_property(&mut octets, "socket-type", b"PUSH");
-        encode_property(&mut octets, "X-App", b"");
+        encode_property(&mut octets, b"socket-type", b"PUSH");
+        encode_property(&mut octets, b"X-App", b"");
         let metadata = decode(&octets).unwrap();
         assert_eq!(metadata.find(b"Socket-Type").unwrap(), "PUSH");
         assert_eq!(metadata.iter().count(), 2);
@@ -95,7 +100,7 @@ mod tests {
     #[test]
     fn every_cut_is_malformed() {
         let mut octets = BytesMut::new();
-        encode_property(&mut octets, "Socket-Type", b"PUSH");
+        encode_property(&mut octets, b"Socket-Type", b"PUSH");
         for cut in 1..octets.len() {
             assert!(decode(&octets[..cut]).is_err(), "cut at {cut}");
         }
@@ -107,12 +112,12 @@ mod tests {
         assert!(decode(b"\x00\x00\x00\x00\x00").is_err());
         assert!(decode(b"\x01a\xff\xff\xff\xff").is_err());
         let mut twice = BytesMut::new();
-        encode_property(&mut twice, "a", b"1");
-        encode_property(&mut twice, "A", b"2");
+        encode_property(&mut twice, b"a", b"1");
+        encode_property(&mut twice, b"A", b"2");
         assert!(decode(&twice).is_err());
         let mut many = BytesMut::new();
         for n in 0..=MAX_PROPERTIES {
-            encode_property(&mut many, &format!("p{n}"), b"");
+            encode_property(&mut many, format!("p{n}").as_bytes(), b"");
         }
         assert!(decode(&many).is_err());
     }

@@ -54,6 +54,28 @@ impl SocketType {
         Self::ALL.into_iter().find(|t| t.name().as_bytes() == name)
     }
 
+    /// Its number in a ZMTP 2.0 greeting (RFC 15). XPUB and XSUB are libzmq's: the RFC has them show PUB and SUB.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Pair => 0,
+            Self::Pub => 1,
+            Self::Sub => 2,
+            Self::Req => 3,
+            Self::Rep => 4,
+            Self::Dealer => 5,
+            Self::Router => 6,
+            Self::Pull => 7,
+            Self::Push => 8,
+            Self::XPub => 9,
+            Self::XSub => 10,
+        }
+    }
+
+    /// The type of a number in a ZMTP 2.0 greeting.
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.code() == code)
+    }
+
     /// Whether a peer of type `peer` may talk to this one.
     pub fn goes_with(self, peer: Self) -> bool {
         matches!(

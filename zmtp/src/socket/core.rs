@@ -6,7 +6,7 @@ use std::{
     future::poll_fn,
     io,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -16,32 +16,20 @@ use tokio::{
 };
 
 use super::{
+    announcer::Announcer,
     backoff::Backoff,
-    monitor::{Announcer, Monitor, SocketEvent},
+    monitor::{Monitor, SocketEvent},
     options::Options,
     outcome::{BindError, CloseReport, ConnectError},
-    security::{Applicant, Verdict},
+    shared::{Shared, Socket},
     stats::{Counters, Stats},
+    trace,
 };
 use crate::{
-    proto::{Connection, Credentials, PeerInfo, ProtocolError, Setup, SocketType},
-    session::{Disconnect, Handshake, Port, Session},
-    transport::{Endpoint, Link, Listener},
+    proto::{PeerInfo, ProtocolError},
+    session::{Disconnect, Port, Session},
+    transport::{Endpoint, Link, Listener, OpenListener},
 };
-
-/// What the tasks need of a socket.
-pub(crate) trait Socket: Send + Sync + 'static {
-    const TYPE: SocketType;
-    type Port: Port;
-
-    /// A place for a peer. `lasting`: one to connect to, kept while the peer is away.
-    fn port(self: &Arc<Self>, peer: &str, lasting: bool) -> Self::Port;
-
-    /// No more messages; connections end when what is queued is sent.
-    fn close(&self);
-
-    fn add_to(&self, stats: &mut Stats);
-}
 
 /// A socket's tasks and what they share.
 pub(crate) struct Core<S: Socket> {
@@ -57,14 +45,12 @@ struct Tasks {
     endpoints: Vec<(Endpoint, AbortHandle)>,
 }
 
-struct Shared<S> {
-    socket: Arc<S>,
-    options: Options,
-    announcer: Announcer,
-    counters: Counters,
-    closing: watch::Receiver<bool>,
-    /// No listener of this socket takes connections any more.
-    deaf: watch::Receiver<bool>,
+impl Tasks {
+    fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        // Those that are over would be kept until the end otherwise.
+        while self.set.try_join_next().is_some() {}
+        self.set.spawn(work)
+    }
 }
 
 impl<S: Socket> Core<S> {
@@ -88,10 +74,27 @@ impl<S: Socket> Core<S> {
         let refused = |cause| BindError::Io { endpoint: endpoint.clone(), cause };
         let transport = shared.options.transports.find(&endpoint).map_err(refused)?;
         let listener = transport.bind(endpoint.address()).await.map_err(refused)?;
-        let bound = Endpoint::new(endpoint.scheme(), &listener.address())?;
-        shared.announcer.announce(|| SocketEvent::Listening { endpoint: bound.clone() });
-        self.spawn(bound.clone(), shared.clone().accept(listener));
-        Ok(bound)
+        self.listen(endpoint.scheme(), listener)
+    }
+
+    pub(crate) fn bind_open(&self, listener: OpenListener) -> Result<Endpoint, BindError> {
+        let scheme = listener.scheme();
+        let endpoint = Endpoint::new(scheme, "inherited")?;
+        let transport = self.shared.options.transports.find(&endpoint);
+        let listener = transport.and_then(|transport| transport.adopt(listener));
+        self.listen(scheme, listener.map_err(|cause| BindError::Io { endpoint, cause })?)
+    }
+
+    fn listen(&self, scheme: &str, listener: Box<dyn Listener>) -> Result<Endpoint, BindError> {
+        let endpoint = Endpoint::new(scheme, &listener.address())?;
+        self.shared.announcer.announce(|| SocketEvent::Listening { endpoint: endpoint.clone() });
+        self.spawn(endpoint.clone(), self.shared.clone().accept(endpoint.clone(), listener));
+        Ok(endpoint)
+    }
+
+    pub(crate) fn attach(&self, link: Link) {
+        let work = trace::connection(S::TYPE, &link.peer.clone(), self.shared.clone().serve(link));
+        self.lock().spawn(work);
     }
 
     pub(crate) fn connect(&self, endpoint: &str) -> Result<Endpoint, ConnectError> {
@@ -100,7 +103,8 @@ impl<S: Socket> Core<S> {
         let transport = self.shared.options.transports.find(&endpoint).map_err(refused)?;
         transport.check(endpoint.address()).map_err(refused)?;
         let port = self.shared.socket.port(endpoint.as_str(), true);
-        self.spawn(endpoint.clone(), self.shared.clone().dial(endpoint.clone(), port));
+        let work = self.shared.clone().dial(endpoint.clone(), port);
+        self.spawn(endpoint.clone(), trace::dial(S::TYPE, endpoint.as_str(), work));
         Ok(endpoint)
     }
 
@@ -163,7 +167,7 @@ impl<S: Socket> Core<S> {
     fn spawn(&self, endpoint: Endpoint, work: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.lock();
         tasks.endpoints.retain(|(_, task)| !task.is_finished());
-        let task = tasks.set.spawn(work);
+        let task = tasks.spawn(work);
         tasks.endpoints.push((endpoint, task));
     }
 
@@ -198,7 +202,8 @@ async fn finish(mut tasks: JoinSet<()>, linger: Duration) {
 }
 
 impl<S: Socket> Shared<S> {
-    async fn accept(self: Arc<Self>, mut listener: Box<dyn Listener>) {
+    async fn accept(self: Arc<Self>, endpoint: Endpoint, mut listener: Box<dyn Listener>) {
+        let ears = Ears { shared: self.clone(), endpoint };
         let mut sessions = JoinSet::new();
         let mut closing = self.closing.clone();
         let mut deaf = self.deaf.clone();
@@ -212,7 +217,7 @@ impl<S: Socket> Shared<S> {
                 accepted = poll_fn(|cx| listener.poll_accept(cx)), if !full => match accepted {
                     Ok(link) => {
                         pause.reset();
-                        sessions.spawn(self.clone().serve(link));
+                        sessions.spawn(trace::connection(S::TYPE, &link.peer.clone(), self.clone().serve(link)));
                         if sessions.len() == self.options.max_connections {
                             self.counters.fault("connection-limit");
                             let connections = self.options.max_connections;
@@ -221,6 +226,11 @@ impl<S: Socket> Shared<S> {
                     }
                     // The peer gave up while it waited in the backlog: no fault of this side.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        self.counters.fault("accept-filter");
+                        let (endpoint, error) = (ears.endpoint.clone(), Arc::new(error));
+                        self.announcer.announce(|| SocketEvent::TurnedAway { endpoint, error });
+                    }
                     Err(error) => {
                         // Most likely no file descriptors are left. Neither spin nor stop: some will be free again.
                         let pause = pause.next_wait();
@@ -236,50 +246,29 @@ impl<S: Socket> Shared<S> {
             }
         }
         drop(listener);
+        drop(ears);
         while sessions.join_next().await.is_some() {}
-    }
-
-    /// One accepted connection. It is no peer before its handshake is over.
-    async fn serve(self: Arc<Self>, link: Link) {
-        let peer: Arc<str> = link.peer.into();
-        self.announcer.announce(|| SocketEvent::Accepted { peer: peer.clone() });
-        let mut session = match self.session(link.stream) {
-            Ok(session) => session,
-            Err(error) => {
-                self.note_handshake(&peer, Err(error.into()));
-                return;
-            }
-        };
-        let mut closing = self.closing.clone();
-        let info = tokio::select! {
-            info = self.handshake(&mut session, &peer) => self.note_handshake(&peer, info),
-            _ = closing.wait_for(|closing| *closing) => None,
-        };
-        if let Some(info) = info {
-            let mut port = self.socket.port(&peer, false);
-            let cause = session.run(&mut port, &info).await;
-            self.note_end(&peer, cause);
-        }
     }
 
     /// Keeps one place connected until the socket is closed and its queue empty.
     async fn dial(self: Arc<Self>, endpoint: Endpoint, mut port: S::Port) {
         let max = if endpoint.scheme() == "ipc" { IPC_RECONNECT } else { self.options.reconnect_max };
         let mut backoff = Backoff::new(self.options.reconnect_min.min(max), max);
+        let give_up = self.options.give_up;
         loop {
             let open = tokio::select! {
                 () = poll_fn(|cx| port.poll_done(cx)) => return,
                 open = self.open(&endpoint) => open,
             };
-            let cause = match open {
+            let (cause, last) = match open {
                 Ok((peer, session, info)) => {
                     backoff.reset();
-                    let cause = session.run(&mut port, &info).await;
-                    self.note_end(&peer, cause.clone());
-                    cause
+                    let (cause, traffic) = session.run(&mut port, &info).await;
+                    self.note_end(&peer, cause.clone(), traffic);
+                    (cause, give_up.disconnected)
                 }
                 Err(Attempt::Stream(error)) => {
-                    let forever = error.kind() == io::ErrorKind::InvalidInput;
+                    let forever = give_up.refused || error.kind() == io::ErrorKind::InvalidInput;
                     let retry = (!forever).then(|| backoff.next_wait());
                     let (endpoint, error) = (endpoint.clone(), Arc::new(error));
                     self.announcer.announce(|| SocketEvent::ConnectFailed { endpoint, error, retry });
@@ -289,11 +278,15 @@ impl<S: Socket> Shared<S> {
                     }
                     continue;
                 }
-                Err(Attempt::Handshake(cause)) => cause,
+                Err(Attempt::Handshake(cause)) => (cause, give_up.handshake_failed),
             };
             // ERROR is the peer's considered answer; asking again would get the same one.
             let refused = matches!(cause, Disconnect::Protocol(ProtocolError::PeerRefused { .. }));
-            if matches!(cause, Disconnect::Closed) || refused && self.options.security.believes_refusals() {
+            if matches!(cause, Disconnect::Closed) {
+                return;
+            }
+            if last || refused && self.options.security.believes_refusals() {
+                self.announcer.announce(|| SocketEvent::GaveUp { endpoint });
                 return;
             }
             if self.pause(&mut port, backoff.next_wait()).await {
@@ -308,19 +301,10 @@ impl<S: Socket> Shared<S> {
         let connect = timeout(self.options.connect_timeout, transport.connect(endpoint.address()));
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
         let link = connect.await.map_err(late).and_then(|link| link).map_err(Attempt::Stream)?;
-        let peer: Arc<str> = link.peer.into();
+        let peer: Arc<str> = link.peer.as_str().into();
         self.announcer.announce(|| SocketEvent::Connected { peer: peer.clone() });
-        let mut session = self.session(link.stream).map_err(Attempt::Stream)?;
-        match self.handshake(&mut session, &peer).await {
-            Ok(info) => {
-                self.note_handshake(&peer, Ok(info.clone()));
-                Ok((peer, session, info))
-            }
-            Err(cause) => {
-                self.note_handshake(&peer, Err(cause.clone()));
-                Err(Attempt::Handshake(cause))
-            }
-        }
+        let (session, info) = self.introduce(link, &peer).await.map_err(Attempt::Handshake)?;
+        Ok((peer, session, info))
     }
 
     /// Waits before the next attempt; true when the socket is closed and nothing is left to send.
@@ -330,80 +314,18 @@ impl<S: Socket> Shared<S> {
             () = sleep(wait) => false,
         }
     }
+}
 
-    /// The handshake, with the authenticator's verdict where one is needed.
-    async fn handshake(&self, session: &mut Session, peer: &Arc<str>) -> Result<PeerInfo, Disconnect> {
-        loop {
-            let credentials = match session.handshake().await? {
-                Handshake::Ready(info) => return Ok(info),
-                Handshake::Asks(credentials) => credentials,
-            };
-            match self.judge(peer.clone(), credentials, session.deadline()).await? {
-                Verdict::Admit => session.authorize(),
-                Verdict::Refuse => session.refuse("the authenticator refuses it"),
-            }
-        }
-    }
+/// A listener at work; tells when it ends, however it does.
+struct Ears<S> {
+    shared: Arc<Shared<S>>,
+    endpoint: Endpoint,
+}
 
-    /// Asks the authenticator, in a task that its panic ends and nothing else.
-    async fn judge(
-        &self,
-        peer: Arc<str>,
-        credentials: Credentials,
-        deadline: Option<Instant>,
-    ) -> Result<Verdict, ProtocolError> {
-        let no_verdict = |reason| Err(ProtocolError::Unauthorized { reason });
-        let Some(authenticator) = self.options.security.authenticator().cloned() else {
-            return no_verdict("there is nobody to decide");
-        };
-        let applicant = Applicant { peer, credentials };
-        let mut task = JoinSet::new();
-        task.spawn(async move { authenticator.authenticate(&applicant).await });
-        // None: beyond all instants.
-        let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
-        match timeout(left, task.join_next()).await {
-            Ok(Some(Ok(Ok(verdict)))) => Ok(verdict),
-            Ok(Some(Ok(Err(_)))) => no_verdict("the authenticator failed"),
-            Ok(_) => no_verdict("the authenticator panicked"),
-            Err(_) => no_verdict("the authenticator did not decide in time"),
-        }
-    }
-
-    fn session(&self, stream: Box<dyn crate::transport::Stream>) -> io::Result<Session> {
-        self.counters.connection();
-        let mechanism = self.options.security.mechanism()?;
-        let setup = Setup {
-            socket_type: S::TYPE,
-            limits: self.options.limits,
-            handshake_timeout: self.options.handshake_timeout,
-        };
-        let connection = Connection::secured(setup, mechanism, Instant::now());
-        Ok(Session::new(stream, connection, self.options.budget.clone()))
-    }
-
-    fn note_handshake(&self, peer: &Arc<str>, result: Result<PeerInfo, Disconnect>) -> Option<PeerInfo> {
-        let peer = peer.clone();
-        match result {
-            Ok(info) => {
-                self.announcer.announce(|| SocketEvent::Ready { peer, info: Arc::new(info.clone()) });
-                Some(info)
-            }
-            Err(cause) => {
-                if cause.is_fault() {
-                    self.counters.fault(cause.reason());
-                }
-                self.announcer.announce(|| SocketEvent::HandshakeFailed { peer, cause });
-                None
-            }
-        }
-    }
-
-    fn note_end(&self, peer: &Arc<str>, cause: Disconnect) {
-        if cause.is_fault() {
-            self.counters.fault(cause.reason());
-        }
-        let peer = peer.clone();
-        self.announcer.announce(|| SocketEvent::Disconnected { peer, cause });
+impl<S> Drop for Ears<S> {
+    fn drop(&mut self) {
+        let endpoint = self.endpoint.clone();
+        self.shared.announcer.announce(|| SocketEvent::Deaf { endpoint });
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{core::Socket, roster::Roster, stats::Stats};
+use super::{roster::Roster, shared::Socket, stats::Stats};
 use crate::{
     pattern::{FairQueue, PeerId, Turns},
     proto::{Connection, Message, PeerInfo, ProtocolError, Run, SocketType},
@@ -113,6 +113,7 @@ impl Socket for Inbound {
     fn add_to(&self, stats: &mut Stats) {
         let state = self.lock();
         (stats.peers, stats.queued, stats.received) = (state.queue.connected(), state.queue.messages(), state.received);
+        stats.tally.conflated = state.queue.replaced();
     }
 }
 

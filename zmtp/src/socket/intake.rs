@@ -14,18 +14,20 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    core::{Core, Socket},
+    core::Core,
+    lifecycle::lifecycle,
     monitor::Monitor,
     options::Options,
     outcome::{BindError, CloseReport},
     roster::Roster,
+    shared::Socket,
     stats::Stats,
 };
 use crate::{
     pattern::PeerId,
     proto::{Connection, PeerInfo, ProtocolError, Run, SocketType},
     session::{Feed, Port},
-    transport::Endpoint,
+    transport::{Endpoint, Link, OpenListener, Stream},
 };
 
 /// Takes the messages of one connection, in order: the seam for forwarders.
@@ -51,32 +53,11 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Intake<F, I> {
         Self { core: Core::new(Arc::new(socket), options) }
     }
 
-    /// Listens; returns the endpoint with the port that the system chose.
-    ///
-    /// # Errors
-    /// [`BindError`]: the text is no endpoint, or the transport refused.
-    pub async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
-        self.core.bind(endpoint).await
-    }
-
-    /// Ends listening at an endpoint, with its connections. False when there is none such.
-    pub fn forget(&self, endpoint: &Endpoint) -> bool {
-        self.core.forget(endpoint)
-    }
+    lifecycle!();
 
     /// Ends listening at all endpoints, for good. The connections that are go on.
     pub fn stop_listening(&self) {
         self.core.stop_listening();
-    }
-
-    /// What happens to this socket's connections from now on.
-    pub fn monitor(&self) -> Monitor {
-        self.core.monitor()
-    }
-
-    /// Counters.
-    pub fn stats(&self) -> Stats {
-        self.core.stats()
     }
 
     /// Stops listening and tells all peers, hands on what they had sent by then, and ends when they have ended their

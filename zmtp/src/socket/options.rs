@@ -2,11 +2,13 @@
 
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+
 use super::security::Security;
 use crate::{
     pattern::{Budget, LateJoiners, Mark, Overflow, SubscriptionLimits},
-    proto::Limits,
-    transport::{Registry, Transport},
+    proto::{Heartbeats, Limits},
+    transport::{Ipc, Registry, Tcp, Transport},
 };
 
 /// Options of a socket, set before it is made.
@@ -25,6 +27,9 @@ pub struct Options {
     pub(crate) limits: Limits,
     pub(crate) handshake_timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeat_timeout: Option<Duration>,
+    pub(crate) heartbeat_ttl: Duration,
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
     pub(crate) max_connections: usize,
@@ -39,6 +44,12 @@ pub struct Options {
     pub(crate) subscription_limits: SubscriptionLimits,
     pub(crate) budget: Option<Budget>,
     pub(crate) security: Security,
+    pub(crate) admits_2_0: bool,
+    /// What the peer is told beside the socket type.
+    pub(crate) properties: Vec<(Bytes, Bytes)>,
+    pub(crate) give_up: GiveUp,
+    pub(crate) conflate: bool,
+    pub(crate) drops_none: bool,
     pub(crate) transports: Registry,
 }
 
@@ -80,11 +91,52 @@ impl Options {
         self
     }
 
-    /// How long to wait between attempts to connect: about `min` at first, doubling to `max` while they fail, each
-    /// wait drawn at random from its upper half (`ZMQ_RECONNECT_IVL`, `ZMQ_RECONNECT_IVL_MAX`). A connection counts
-    /// as success when the peer's READY has come. Default: 50 ms to 5 s; for `ipc` never over 100 ms.
+    /// Sends each peer a PING so often, and cuts it when nothing comes within
+    /// [`heartbeat_timeout`](Self::heartbeat_timeout) of one (`ZMQ_HEARTBEAT_IVL`). Default: zero, which is never: a peer
+    /// whose host has gone is then noticed when TCP gives up, after a quarter of an hour or, if nothing is sent, not at all.
+    ///
+    /// Best set on both sides. One that does not read because its application does not [receive](Self::recv_mark) answers
+    /// no PING either; it is alive to the other by PINGs of its own.
+    pub fn heartbeat_interval(mut self, time: Duration) -> Self {
+        self.heartbeat_interval = time;
+        self
+    }
+
+    /// How long after a PING a peer may be silent (`ZMQ_HEARTBEAT_TIMEOUT`). Any octet counts. Default: the
+    /// [interval](Self::heartbeat_interval).
+    pub fn heartbeat_timeout(mut self, time: Duration) -> Self {
+        self.heartbeat_timeout = Some(time);
+        self
+    }
+
+    /// Tells each peer with a PING that it may take this side for gone when nothing comes for so long
+    /// (`ZMQ_HEARTBEAT_TTL`). At least the interval, in steps of 100 ms, 65.5 s at most, since libzmq misreads more.
+    /// Default: zero, which sets no time. What a peer tells in this way is acted upon in any case.
+    pub fn heartbeat_ttl(mut self, time: Duration) -> Self {
+        self.heartbeat_ttl = time;
+        self
+    }
+
+    pub(crate) fn heartbeats(&self) -> Option<Heartbeats> {
+        let interval = self.heartbeat_interval;
+        let timeout = self.heartbeat_timeout.unwrap_or(interval);
+        (!interval.is_zero()).then_some(Heartbeats { interval, timeout, ttl: self.heartbeat_ttl })
+    }
+
+    /// How long to wait between attempts to connect: up to `min` at first, doubling to `max` while they fail, each wait
+    /// drawn at random from nothing to that, so that the clients of a restarted server do not come back in step
+    /// (`ZMQ_RECONNECT_IVL`, `ZMQ_RECONNECT_IVL_MAX`, where it is neither random nor kept over a connection that fails
+    /// at once). A connection counts as success when the peer's READY has come. A peer that breaks the protocol is tried
+    /// again like any other. Default: 50 ms to 5 s; for `ipc` never over 100 ms.
     pub fn reconnect(mut self, min: Duration, max: Duration) -> Self {
         (self.reconnect_min, self.reconnect_max) = (min, max.max(min));
+        self
+    }
+
+    /// When to connect no more (`ZMQ_RECONNECT_STOP`; `ZMQ_RECONNECT_IVL` of -1). Default: when the peer has refused this
+    /// side's login, and when the address can never work.
+    pub fn give_up(mut self, when: GiveUp) -> Self {
+        self.give_up = when;
         self
     }
 
@@ -97,6 +149,22 @@ impl Options {
     /// PUSH: queue messages only for peers that are connected (`ZMQ_IMMEDIATE`). Default: off.
     pub fn immediate(mut self, on: bool) -> Self {
         self.immediate = on;
+        self
+    }
+
+    /// Each queue holds the latest message only: a newer one takes the place of one that was not taken yet, whatever the
+    /// marks (`ZMQ_CONFLATE`; unlike there, a message may have several frames). What was replaced is counted as
+    /// [`Tally::conflated`](crate::Tally::conflated). Not together with [`backlog`](Self::backlog). Default: off.
+    pub fn conflate(mut self, on: bool) -> Self {
+        self.conflate = on;
+        self
+    }
+
+    /// PUB: a message that a subscriber has no room for is sent to nobody and given back
+    /// ([`SendError::Full`](crate::SendError::Full)), so that none is dropped (`ZMQ_XPUB_NODROP`); the slowest subscriber
+    /// then sets the pace of all. [`Pub::send_when_room`](crate::Pub::send_when_room) waits. Default: off.
+    pub fn no_drop(mut self, on: bool) -> Self {
+        self.drops_none = on;
         self
     }
 
@@ -171,6 +239,58 @@ impl Options {
         self
     }
 
+    /// Lets peers of ZMTP 2.0 in too: libzmq 3.2, in old clouds. Such a peer knows neither security nor heartbeats, so this
+    /// has no effect together with [`security`](Self::security), and one that hangs is not noticed. Default: they are
+    /// refused, as are those of ZMTP 1.0 (libzmq 2.x) in any case; the monitor names them.
+    pub fn admit_zmtp_2_0(mut self, on: bool) -> Self {
+        self.admits_2_0 = on;
+        self
+    }
+
+    /// Tells peers a name for this side, the property Identity: up to 255 octets, of which the first is not 0
+    /// (`ZMQ_ROUTING_ID`). PUSH, PULL, PUB and SUB make no use of a peer's; it is in
+    /// [`PeerInfo::properties`](crate::proto::PeerInfo::properties). Default: none.
+    ///
+    /// # Panics
+    /// When it is too long or begins with 0.
+    pub fn identity(self, identity: impl Into<Bytes>) -> Self {
+        let identity = identity.into();
+        assert!(
+            identity.len() <= 255 && identity.first() != Some(&0),
+            "an identity has up to 255 octets, the first not 0"
+        );
+        self.with_property(Bytes::from_static(b"Identity"), identity)
+    }
+
+    /// Tells peers a property of the application (`ZMQ_METADATA`), the name without its `X-`, up to 253 octets of ASCII
+    /// letters, digits and `-_.+`. Peers take 8 KiB of properties, and 32 of them. Default: none.
+    ///
+    /// # Panics
+    /// When the name has other characters, none or too many, or the value has over 4 KiB.
+    pub fn property(self, name: &str, value: impl Into<Bytes>) -> Self {
+        let value = value.into();
+        let fits = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b));
+        assert!(fits && (1..=253).contains(&name.len()), "a property's name has 1 to 253 letters, digits or -_.+");
+        assert!(value.len() <= 4 << 10, "a property's value has up to 4 KiB");
+        self.with_property(format!("X-{name}").into(), value)
+    }
+
+    fn with_property(mut self, name: Bytes, value: Bytes) -> Self {
+        self.properties.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+        self.properties.push((name, value));
+        self
+    }
+
+    /// How TCP sockets are opened, and who is accepted on them. Default: [`Tcp::new`].
+    pub fn tcp(self, tcp: Tcp) -> Self {
+        self.transport("tcp", Arc::new(tcp))
+    }
+
+    /// How Unix sockets are opened, and who is accepted on them. Default: [`Ipc::new`].
+    pub fn ipc(self, ipc: Ipc) -> Self {
+        self.transport("ipc", Arc::new(ipc))
+    }
+
     /// Adds a transport for a scheme, in place of a built-in one of that name.
     pub fn transport(mut self, scheme: &str, transport: Arc<dyn Transport>) -> Self {
         self.transports.add(scheme, transport);
@@ -194,6 +314,22 @@ impl fmt::Debug for Settler {
     }
 }
 
+/// When a socket connects no more to an endpoint. By default it goes on in all three cases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GiveUp {
+    /// When no stream can be opened: nobody listens, the name is not found.
+    pub refused: bool,
+    /// When a handshake has failed.
+    pub handshake_failed: bool,
+    /// When a connection has ended that was ready.
+    pub disconnected: bool,
+}
+
+impl GiveUp {
+    /// After the first attempt, whatever comes of it.
+    pub const ALWAYS: Self = Self { refused: true, handshake_failed: true, disconnected: true };
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -202,6 +338,9 @@ impl Default for Options {
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(30),
+            heartbeat_interval: Duration::ZERO,
+            heartbeat_timeout: None,
+            heartbeat_ttl: Duration::ZERO,
             reconnect_min: Duration::from_millis(50),
             reconnect_max: Duration::from_secs(5),
             max_connections: 4096,
@@ -216,6 +355,11 @@ impl Default for Options {
             subscription_limits: SubscriptionLimits::default(),
             budget: None,
             security: Security::Null,
+            admits_2_0: false,
+            properties: Vec::new(),
+            give_up: GiveUp::default(),
+            conflate: false,
+            drops_none: false,
             transports: Registry::default(),
         }
     }

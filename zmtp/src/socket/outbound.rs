@@ -15,13 +15,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{timeout, timeout_at},
+};
 
 use super::{
     brief::{Brief, BriefGuard},
-    core::Socket,
     options::Settler,
     roster::Roster,
+    shared::Socket,
     stats::Stats,
 };
 use crate::{
@@ -101,18 +104,22 @@ impl<P: Outflow> Outbound<P> {
         Ok(())
     }
 
-    /// As [`put`](Self::put) for a patient sender, who waits until the message is taken or the socket is closed.
-    pub(crate) async fn put_later<M: Payload>(&self, mut payload: M) -> Result<(), M> {
+    /// As [`put`](Self::put) for a patient sender, who waits until the message is taken, the socket is closed or the time
+    /// is over.
+    pub(crate) async fn put_later<M: Payload>(&self, mut payload: M, until: Option<Instant>) -> Result<(), Refused<M>> {
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             // What becomes free from here on wakes this task.
             room.as_mut().enable();
             match self.put(payload, true) {
                 Ok(()) => return Ok(()),
-                Err(Refused::Closed(refused)) => return Err(refused),
                 Err(Refused::Full(refused)) => {
                     payload = refused;
-                    room.await;
+                    match until {
+                        None => room.await,
+                        Some(until) if timeout_at(until.into(), room).await.is_ok() => {}
+                        Some(_) => return Err(Refused::Full(payload)),
+                    }
                 }
                 Err(Refused::Ahead(refused)) => {
                     payload = refused;
@@ -121,6 +128,7 @@ impl<P: Outflow> Outbound<P> {
                         state.lead = state.lead.saturating_mul(2);
                     }
                 }
+                Err(closed) => return Err(closed),
             }
         }
     }

@@ -1,8 +1,11 @@
-//! What binding, connecting and closing come to.
+//! What binding, connecting, sending and closing come to.
 
 use std::io;
 
-use crate::transport::{Endpoint, EndpointError};
+use crate::{
+    proto::Message,
+    transport::{Endpoint, EndpointError},
+};
 
 /// Binding failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,4 +48,15 @@ pub struct CloseReport {
     pub flushed: u64,
     /// Dropped: no peer took them in time.
     pub discarded: u64,
+}
+
+/// A message that was not taken, given back.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError<M = Message> {
+    /// No peer has room.
+    #[error("no peer has room for the message")]
+    Full(M),
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed(M),
 }

@@ -4,23 +4,23 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     core::Core,
+    lifecycle::lifecycle,
     monitor::Monitor,
     options::Options,
-    outbound::{Outbound, Pushed, Refused},
-    outcome::{BindError, CloseReport, ConnectError},
-    push::SendError,
+    outbound::{Outbound, Pushed},
+    outcome::{BindError, CloseReport, ConnectError, SendError},
     stats::Stats,
 };
 use crate::{
     pattern::Distributor,
     proto::{Payload, Run},
-    transport::Endpoint,
+    transport::{Endpoint, Link, OpenListener, Stream},
 };
 
 /// Copies messages to SUB peers that subscribed to a start of their first frame.
 ///
 /// Sending never waits. A message that nobody wants is dropped, and so is one for a peer whose queue is at its mark,
-/// for that peer; both are counted. With [`Options::late_joiners`] messages wait a moment for subscribers that are
+/// for that peer; both are counted. With [`Options::no_drop`] such a message is given back instead. With [`Options::late_joiners`] messages wait a moment for subscribers that are
 /// still connecting.
 ///
 /// ```
@@ -57,7 +57,9 @@ impl Pub {
             options.subscription_limits,
             options.late_joiners,
             options.budget.clone(),
-        );
+        )
+        .keeping_latest(options.conflate)
+        .dropping_none(options.drops_none);
         let outbound = Outbound::new(pattern, None);
         let core = Core::new(outbound.clone(), options);
         if holds {
@@ -67,47 +69,39 @@ impl Pub {
         Self { outbound, core, holds }
     }
 
-    /// Listens; returns the endpoint with the port that the system chose.
-    ///
-    /// # Errors
-    /// [`BindError`]: the text is no endpoint, or the transport refused.
-    pub async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
-        self.core.bind(endpoint).await
-    }
-
-    /// Connects, now and again whenever the connection is lost.
-    ///
-    /// # Errors
-    /// [`ConnectError`] only when the endpoint can never work.
-    pub fn connect(&self, endpoint: &str) -> Result<Endpoint, ConnectError> {
-        self.core.connect(endpoint)
-    }
-
-    /// Ends listening at, or connecting to, an endpoint, with its connections. False when there is none such.
-    pub fn forget(&self, endpoint: &Endpoint) -> bool {
-        self.core.forget(endpoint)
-    }
+    lifecycle!(connects);
 
     /// Publishes a message. Never waits.
     ///
     /// # Errors
-    /// [`SendError::Closed`] only.
+    /// [`SendError::Closed`]; with [`Options::no_drop`] also [`SendError::Full`].
     #[inline]
     pub fn send(&self, payload: impl Payload) -> Result<(), SendError> {
         let put = self.outbound.put(payload, false);
         if self.holds {
             self.outbound.note_held();
         }
-        match put {
-            Err(Refused::Closed(payload)) => Err(SendError::Closed(payload.into_message())),
-            Ok(()) | Err(Refused::Full(_) | Refused::Ahead(_)) => Ok(()),
+        Ok(put?)
+    }
+
+    /// As [`send`](Self::send), but with [`Options::no_drop`] waits until all who want the message have room for it.
+    ///
+    /// Cancel-safe in that the message is either taken or not; one that was not is dropped with the future.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], with the message.
+    pub async fn send_when_room(&self, payload: impl Payload) -> Result<(), SendError> {
+        let put = self.outbound.put_later(payload, None).await;
+        if self.holds {
+            self.outbound.note_held();
         }
+        Ok(put?)
     }
 
     /// Publishes a run of messages. Never waits.
     ///
     /// # Errors
-    /// [`SendError::Closed`] only.
+    /// As for [`send`](Self::send), with what was not taken.
     pub fn send_run(&self, mut run: Run) -> Result<(), SendError<Run>> {
         let pushed = self.outbound.push(&mut run);
         if self.holds {
@@ -115,7 +109,8 @@ impl Pub {
         }
         match pushed {
             Pushed::Closed => Err(SendError::Closed(run)),
-            Pushed::All | Pushed::Full => Ok(()),
+            Pushed::Full => Err(SendError::Full(run)),
+            Pushed::All => Ok(()),
         }
     }
 
@@ -124,16 +119,6 @@ impl Pub {
     /// Cancel-safe.
     pub async fn drained_to(&self, octets: usize) {
         self.outbound.drained_to(octets).await;
-    }
-
-    /// What happens to this socket's connections from now on.
-    pub fn monitor(&self) -> Monitor {
-        self.core.monitor()
-    }
-
-    /// Counters and queues.
-    pub fn stats(&self) -> Stats {
-        self.core.stats()
     }
 
     /// Stops listening, sends what is queued for at most `linger`, and ends. No more messages are taken; counters can still

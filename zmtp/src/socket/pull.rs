@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -10,6 +11,7 @@ use std::{
 use super::{
     core::Core,
     inbound::Inbound,
+    lifecycle::lifecycle,
     monitor::Monitor,
     options::Options,
     outcome::{BindError, CloseReport, ConnectError},
@@ -18,7 +20,7 @@ use super::{
 use crate::{
     pattern::{FairQueue, Turns},
     proto::Message,
-    transport::Endpoint,
+    transport::{Endpoint, Link, OpenListener, Stream},
 };
 
 /// Collects messages from PUSH peers, one of each in turn.
@@ -36,31 +38,13 @@ pub struct Pull {
 impl Pull {
     /// A socket without endpoints.
     pub fn new(options: Options) -> Self {
-        let inbound = Inbound::new(FairQueue::new(options.recv_mark, options.budget.clone()));
+        let inbound =
+            Inbound::new(FairQueue::new(options.recv_mark, options.budget.clone()).keeping_latest(options.conflate));
         let core = Core::new(inbound.clone(), options);
         Self { turns: Turns::default(), inbound, core }
     }
 
-    /// Listens; returns the endpoint with the port that the system chose.
-    ///
-    /// # Errors
-    /// [`BindError`]: the text is no endpoint, or the transport refused.
-    pub async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
-        self.core.bind(endpoint).await
-    }
-
-    /// Connects, now and again whenever the connection is lost.
-    ///
-    /// # Errors
-    /// [`ConnectError`] only when the endpoint can never work.
-    pub fn connect(&self, endpoint: &str) -> Result<Endpoint, ConnectError> {
-        self.core.connect(endpoint)
-    }
-
-    /// Ends listening at, or connecting to, an endpoint, with its connections. False when there is none such.
-    pub fn forget(&self, endpoint: &Endpoint) -> bool {
-        self.core.forget(endpoint)
-    }
+    lifecycle!(connects);
 
     /// The next message. Waits while there is none, also while there is no peer.
     ///
@@ -85,6 +69,13 @@ impl Pull {
         messages.len() - before
     }
 
+    /// The next message, or `None` when there was none for so long (`ZMQ_RCVTIMEO`).
+    ///
+    /// Cancel-safe: a message is taken only when it is returned.
+    pub async fn recv_timeout(&mut self, time: Duration) -> Option<Message> {
+        tokio::time::timeout(time, self.recv()).await.ok()
+    }
+
     /// The next message if one is there.
     pub fn try_recv(&mut self) -> Option<Message> {
         self.inbound.try_recv(&mut self.turns)
@@ -95,18 +86,17 @@ impl Pull {
         self.inbound.poll_recv(cx, &mut self.turns)
     }
 
-    /// What happens to this socket's connections from now on.
-    pub fn monitor(&self) -> Monitor {
-        self.core.monitor()
-    }
-
-    /// Counters and queues.
-    pub fn stats(&self) -> Stats {
-        self.core.stats()
-    }
-
     /// Stops listening and ends all connections, for at most `linger`. Messages that were not received are dropped.
     pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
+    }
+}
+
+/// Never ends by itself; [`close`](Pull::close) it when enough has come.
+impl futures_core::Stream for Pull {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_recv(cx).map(Some)
     }
 }

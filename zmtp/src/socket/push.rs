@@ -7,16 +7,17 @@ use std::{
 
 use super::{
     core::Core,
+    lifecycle::lifecycle,
     monitor::Monitor,
     options::Options,
     outbound::{Outbound, Pushed, Refused},
-    outcome::{BindError, CloseReport, ConnectError},
+    outcome::{BindError, CloseReport, ConnectError, SendError},
     stats::Stats,
 };
 use crate::{
     pattern::LoadBalancer,
-    proto::{Message, Payload, Run},
-    transport::Endpoint,
+    proto::{Payload, Run},
+    transport::{Endpoint, Link, OpenListener, Stream},
 };
 
 /// Deals messages out to PULL peers, each to one of them in turn.
@@ -49,23 +50,22 @@ pub struct Push {
     expires: bool,
 }
 
-/// A message that was not taken, given back.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError<M = Message> {
-    /// No peer has room.
-    #[error("no peer has room for the message")]
-    Full(M),
-    /// The socket is closed.
-    #[error("the socket is closed")]
-    Closed(M),
+impl<M: Payload> From<Refused<M>> for SendError {
+    fn from(refused: Refused<M>) -> Self {
+        match refused {
+            Refused::Full(payload) | Refused::Ahead(payload) => Self::Full(payload.into_message()),
+            Refused::Closed(payload) => Self::Closed(payload.into_message()),
+        }
+    }
 }
 
 impl Push {
     /// A socket without endpoints. With [`Options::time_to_live`] or [`Options::opening`] it needs a tokio runtime.
     pub fn new(options: Options) -> Self {
         let Options { send_mark, backlog, immediate, overflow, .. } = options;
-        let mut pattern =
-            LoadBalancer::new(send_mark, backlog, immediate, options.budget.clone()).with_overflow(overflow);
+        let mut pattern = LoadBalancer::new(send_mark, backlog, immediate, options.budget.clone())
+            .keeping_latest(options.conflate)
+            .with_overflow(overflow);
         if options.settler.is_some() {
             pattern = pattern.numbered();
         }
@@ -86,26 +86,7 @@ impl Push {
         Self { core, outbound, expires }
     }
 
-    /// Listens; returns the endpoint with the port that the system chose. Needs a tokio runtime, as all of these do.
-    ///
-    /// # Errors
-    /// [`BindError`]: the text is no endpoint, or the transport refused.
-    pub async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
-        self.core.bind(endpoint).await
-    }
-
-    /// Connects, now and again whenever the connection is lost. Messages may be sent at once.
-    ///
-    /// # Errors
-    /// [`ConnectError`] only when the endpoint can never work.
-    pub fn connect(&self, endpoint: &str) -> Result<Endpoint, ConnectError> {
-        self.core.connect(endpoint)
-    }
-
-    /// Ends listening at, or connecting to, an endpoint, with its connections. False when there is none such.
-    pub fn forget(&self, endpoint: &Endpoint) -> bool {
-        self.core.forget(endpoint)
-    }
+    lifecycle!(connects);
 
     /// Sends a message to the next peer in turn, waiting while none has room.
     ///
@@ -125,11 +106,22 @@ impl Push {
             }
             Err(Refused::Closed(payload)) => Err(SendError::Closed(payload.into_message())),
             Err(Refused::Full(payload) | Refused::Ahead(payload)) => {
-                let put = self.outbound.put_later(payload).await;
+                let put = self.outbound.put_later(payload, None).await;
                 self.note_held();
-                put.map_err(|payload| SendError::Closed(payload.into_message()))
+                Ok(put?)
             }
         }
+    }
+
+    /// As [`send`](Self::send), for at most `time` (`ZMQ_SNDTIMEO`): the message comes back when none had room until then.
+    /// A timer around `send` would lose it.
+    ///
+    /// # Errors
+    /// [`SendError`], with the message.
+    pub async fn send_timeout(&self, payload: impl Payload, time: Duration) -> Result<(), SendError> {
+        let put = self.outbound.put_later(payload, Instant::now().checked_add(time)).await;
+        self.note_held();
+        Ok(put?)
     }
 
     /// Sends a message if a peer has room.
@@ -139,10 +131,7 @@ impl Push {
     pub fn try_send(&self, payload: impl Payload) -> Result<(), SendError> {
         let put = self.outbound.put(payload, false);
         self.note_held();
-        put.map_err(|refused| match refused {
-            Refused::Full(payload) | Refused::Ahead(payload) => SendError::Full(payload.into_message()),
-            Refused::Closed(payload) => SendError::Closed(payload.into_message()),
-        })
+        Ok(put?)
     }
 
     /// Sends a run of messages as far as peers have room: the way to forward what was received without taking it
@@ -216,16 +205,6 @@ impl Push {
     /// Cancel-safe.
     pub async fn drained_to(&self, octets: usize) {
         self.outbound.drained_to(octets).await;
-    }
-
-    /// What happens to this socket's connections from now on.
-    pub fn monitor(&self) -> Monitor {
-        self.core.monitor()
-    }
-
-    /// Counters and queues.
-    pub fn stats(&self) -> Stats {
-        self.core.stats()
     }
 
     /// Stops listening, sends what is queued, waits until the peers have read that and ended their connections, for at most

@@ -4,13 +4,15 @@
 //! Which side is the server is independent of which side binds. There is no server without an [`Authenticator`], and
 //! whatever goes wrong with it keeps the peer out.
 
-use std::{error::Error, fmt, io, sync::Arc};
+use std::{error::Error, fmt, io, sync::Arc, time::Instant};
+
+use tokio::{task::JoinSet, time::timeout_at};
 
 #[cfg(feature = "curve")]
 use crate::proto::{Fresh, KeyPair, PublicKey};
 use crate::{
-    proto::{Credentials, Mechanism, PlainLogin},
-    transport::BoxFuture,
+    proto::{Credentials, Mechanism, PlainLogin, ProtocolError},
+    transport::{BoxFuture, Process},
 };
 
 /// The security mechanism of a socket.
@@ -42,6 +44,8 @@ pub enum Security {
     /// None (libzmq: `ZMQ_NULL`).
     #[default]
     Null,
+    /// No proof, but somebody decides by the address, or the process, that a peer comes from (`ZMQ_ZAP_DOMAIN`).
+    NullServer(Arc<dyn Authenticator>),
     /// Logs in, in clear (`ZMQ_PLAIN_USERNAME`, `ZMQ_PLAIN_PASSWORD`).
     PlainClient(PlainLogin),
     /// Is logged in to (`ZMQ_PLAIN_SERVER`).
@@ -71,15 +75,20 @@ pub enum Security {
 pub struct Applicant {
     /// The other end of the stream, as in events: `10.0.0.7:51234`.
     pub peer: Arc<str>,
+    /// The process at that end, of a Unix socket: the kernel's word, not the peer's.
+    pub process: Option<Process>,
     /// What it offers.
     pub credentials: Credentials,
 }
 
 /// Whether a peer may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It may.
     Admit,
+    /// It may, and is called so in [`PeerInfo::user_id`](crate::proto::PeerInfo::user_id) (RFC 27, user id).
+    AdmitAs(Arc<str>),
     /// It may not, and is told so. A client of this crate then does not ask again, unless under CURVE.
     Refuse,
 }
@@ -111,6 +120,7 @@ impl Security {
     pub(crate) fn mechanism(&self) -> io::Result<Mechanism> {
         Ok(match self {
             Self::Null => Mechanism::null(),
+            Self::NullServer(_) => Mechanism::null_server(),
             Self::PlainClient(login) => Mechanism::plain_client(login.clone()),
             Self::PlainServer(_) => Mechanism::plain_server(),
             #[cfg(feature = "curve")]
@@ -128,16 +138,32 @@ impl Security {
     /// written it, who should not be able to do more than cut this one connection.
     pub(crate) fn believes_refusals(&self) -> bool {
         match self {
-            Self::Null | Self::PlainClient(_) | Self::PlainServer(_) => true,
+            Self::Null | Self::NullServer(_) | Self::PlainClient(_) | Self::PlainServer(_) => true,
             #[cfg(feature = "curve")]
             Self::CurveClient { .. } | Self::CurveServer { .. } => false,
         }
     }
 
+    /// Asks the authenticator, in a task that its panic ends and nothing else.
+    pub(crate) async fn judge(&self, applicant: Applicant, deadline: Instant) -> Result<Verdict, ProtocolError> {
+        let no_verdict = |reason| Err(ProtocolError::Unauthorized { reason });
+        let Some(authenticator) = self.authenticator().cloned() else {
+            return no_verdict("there is nobody to decide");
+        };
+        let mut task = JoinSet::new();
+        task.spawn(async move { authenticator.authenticate(&applicant).await });
+        match timeout_at(deadline.into(), task.join_next()).await {
+            Ok(Some(Ok(Ok(verdict)))) => Ok(verdict),
+            Ok(Some(Ok(Err(_)))) => no_verdict("the authenticator failed"),
+            Ok(_) => no_verdict("the authenticator panicked"),
+            Err(_) => no_verdict("the authenticator did not decide in time"),
+        }
+    }
+
     /// Whom a server asks.
-    pub(crate) fn authenticator(&self) -> Option<&Arc<dyn Authenticator>> {
+    fn authenticator(&self) -> Option<&Arc<dyn Authenticator>> {
         match self {
-            Self::PlainServer(authenticator) => Some(authenticator),
+            Self::NullServer(authenticator) | Self::PlainServer(authenticator) => Some(authenticator),
             #[cfg(feature = "curve")]
             Self::CurveServer { authenticator, .. } => Some(authenticator),
             _ => None,
@@ -150,6 +176,7 @@ impl fmt::Debug for Security {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "Null",
+            Self::NullServer(_) => "NullServer",
             Self::PlainClient(_) => "PlainClient",
             Self::PlainServer(_) => "PlainServer",
             #[cfg(feature = "curve")]

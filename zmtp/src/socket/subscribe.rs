@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     future::poll_fn,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
@@ -11,18 +12,20 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    core::{Core, Socket},
+    core::Core,
     inbound::{InPort, Inbound},
+    lifecycle::lifecycle,
     monitor::Monitor,
     options::Options,
     outcome::{BindError, CloseReport, ConnectError},
+    shared::Socket,
     stats::Stats,
 };
 use crate::{
     pattern::{FairQueue, PeerId, Subscriptions, Turns},
     proto::{Connection, Message, PeerInfo, ProtocolError, Run, SocketType},
     session::{Feed, Port},
-    transport::Endpoint,
+    transport::{Endpoint, Link, OpenListener, Stream},
 };
 
 /// Receives the messages of PUB peers whose first frame starts with a prefix that was subscribed to.
@@ -39,7 +42,8 @@ pub struct Sub {
 impl Sub {
     /// A socket without endpoints and without subscriptions: it receives nothing.
     pub fn new(options: Options) -> Self {
-        let inbound = Inbound::new(FairQueue::new(options.recv_mark, options.budget.clone()));
+        let inbound =
+            Inbound::new(FairQueue::new(options.recv_mark, options.budget.clone()).keeping_latest(options.conflate));
         let shared = Arc::new(SubSocket { inbound, filter: Mutex::default() });
         Self { turns: Turns::default(), core: Core::new(shared.clone(), options), shared }
     }
@@ -58,32 +62,20 @@ impl Sub {
         was
     }
 
-    /// Listens; returns the endpoint with the port that the system chose.
-    ///
-    /// # Errors
-    /// [`BindError`]: the text is no endpoint, or the transport refused.
-    pub async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
-        self.core.bind(endpoint).await
-    }
-
-    /// Connects, now and again whenever the connection is lost.
-    ///
-    /// # Errors
-    /// [`ConnectError`] only when the endpoint can never work.
-    pub fn connect(&self, endpoint: &str) -> Result<Endpoint, ConnectError> {
-        self.core.connect(endpoint)
-    }
-
-    /// Ends listening at, or connecting to, an endpoint, with its connections. False when there is none such.
-    pub fn forget(&self, endpoint: &Endpoint) -> bool {
-        self.core.forget(endpoint)
-    }
+    lifecycle!(connects);
 
     /// The next message. Waits while there is none.
     ///
     /// Cancel-safe: a message is taken only when it is returned.
     pub async fn recv(&mut self) -> Message {
         poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The next message, or `None` when there was none for so long (`ZMQ_RCVTIMEO`).
+    ///
+    /// Cancel-safe: a message is taken only when it is returned.
+    pub async fn recv_timeout(&mut self, time: Duration) -> Option<Message> {
+        tokio::time::timeout(time, self.recv()).await.ok()
     }
 
     /// The next message if one is there.
@@ -96,19 +88,18 @@ impl Sub {
         self.shared.inbound.poll_recv(cx, &mut self.turns)
     }
 
-    /// What happens to this socket's connections from now on.
-    pub fn monitor(&self) -> Monitor {
-        self.core.monitor()
-    }
-
-    /// Counters and queues.
-    pub fn stats(&self) -> Stats {
-        self.core.stats()
-    }
-
     /// Stops listening and ends all connections, for at most `linger`. Messages that were not received are dropped.
     pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
+    }
+}
+
+/// Never ends by itself; [`close`](Sub::close) it when enough has come.
+impl futures_core::Stream for Sub {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_recv(cx).map(Some)
     }
 }
 

@@ -36,7 +36,7 @@ impl Transport for Memory {
                 || io::Error::new(io::ErrorKind::ConnectionRefused, "no socket of this process has this name");
             let sender = NAMES.lock().unwrap_or_else(PoisonError::into_inner).get(address).cloned();
             let (ours, theirs) = duplex(PIPE);
-            let link = |stream| Link { stream: Box::new(stream), peer: format!("memory://{address}") };
+            let link = |stream| Link::new(stream, format!("memory://{address}"));
             sender.ok_or_else(refused)?.send(link(theirs)).await.map_err(|_| refused())?;
             Ok(link(ours))
         })

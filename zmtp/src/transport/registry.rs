@@ -21,8 +21,8 @@ impl Registry {
             return Ok(&**transport);
         }
         match scheme {
-            "tcp" => Ok(&Tcp),
-            "ipc" => Ok(&Ipc),
+            "tcp" => Ok(&TCP),
+            "ipc" => Ok(&IPC),
             "memory" => Ok(&Memory),
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -31,3 +31,6 @@ impl Registry {
         }
     }
 }
+
+static TCP: Tcp = Tcp::new();
+static IPC: Ipc = Ipc::new();

@@ -12,14 +12,14 @@ async fn told(monitor: &mut Monitor, n: usize) -> Result<Vec<(&'static str, Stri
     let mut told = Vec::new();
     for _ in 0..n {
         told.push(match soon(monitor.recv()).await?.ok_or("the socket is gone")? {
-            SocketEvent::Listening { endpoint } => ("listening", endpoint.to_string()),
-            SocketEvent::Accepted { peer } => ("accepted", peer.to_string()),
-            SocketEvent::Connected { peer } => ("connected", peer.to_string()),
-            SocketEvent::Ready { peer, info } => {
+            SocketEvent::Listening { endpoint, .. } => ("listening", endpoint.to_string()),
+            SocketEvent::Accepted { peer, .. } => ("accepted", peer.to_string()),
+            SocketEvent::Connected { peer, .. } => ("connected", peer.to_string()),
+            SocketEvent::Ready { peer, info, .. } => {
                 assert!(info.version == (3, 1) && ["PUSH", "PULL"].contains(&info.socket_type.name()));
                 ("ready", peer.to_string())
             }
-            SocketEvent::Disconnected { peer, cause } => (cause.reason(), peer.to_string()),
+            SocketEvent::Disconnected { peer, cause, .. } => (cause.reason(), peer.to_string()),
             other => panic!("{other:?}"),
         });
     }

@@ -24,7 +24,7 @@ async fn attempts_that_fail_are_told_and_repeated() -> Result {
     push.connect(&endpoint)?;
     for _ in 0..3 {
         let (to, retry) = event(&mut monitor, |event| match event {
-            SocketEvent::ConnectFailed { endpoint, retry, error } => {
+            SocketEvent::ConnectFailed { endpoint, retry, error, .. } => {
                 assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
                 Some((endpoint, retry))
             }

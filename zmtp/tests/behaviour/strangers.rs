@@ -164,7 +164,7 @@ async fn connections_beyond_the_limit_wait_in_the_backlog() -> Result {
         streams.push(Raw::connect(&endpoint).await?);
     }
     let full = event(&mut monitor, |event| match event {
-        zmtp::SocketEvent::Full { connections } => Some(connections),
+        zmtp::SocketEvent::Full { connections, .. } => Some(connections),
         _ => None,
     })
     .await?;

@@ -140,7 +140,7 @@ async fn without_descriptors_accepting_pauses_and_recovers() -> Result {
             }
         }
         let pause = event(&mut monitor, |event| match event {
-            SocketEvent::AcceptFailed { error, pause } => {
+            SocketEvent::AcceptFailed { error, pause, .. } => {
                 assert_eq!(error.raw_os_error(), Some(24), "EMFILE: {error}");
                 Some(pause)
             }

@@ -69,14 +69,14 @@ const CONSTRUCTED: &[Case] = &[
     ("frame.256x.header", Ready31, Pull, "PUSH/3.1"),
     ("frame.256x.more.header", Ready31, Pull, "PUSH/3.1"),
     ("v2.greeting.PULL", Nothing, Push, "!old-version"),
-    ("v1.anonymous_identity", Nothing, Pull, "!not-zmtp"),
+    ("v1.anonymous_identity", Nothing, Pull, "!old-version"),
     ("v1.message.hello", Nothing, Pull, "!not-zmtp"),
 ];
 
 const NEGATIVE: &[Case] = &[
     ("bad.sig.first_byte_00", Nothing, Pull, "!not-zmtp"),
     ("bad.http", Nothing, Pull, "!not-zmtp"),
-    ("bad.sig.byte9_even", Nothing, Pull, "!not-zmtp"),
+    ("bad.sig.byte9_even", Nothing, Pull, "!old-version"),
     ("bad.revision.0", Nothing, Pull, "!old-version"),
     ("bad.revision.1_2", Nothing, Pull, "!old-version"),
     ("ok.major.4", Nothing, Pull, "PUSH/4.0"),

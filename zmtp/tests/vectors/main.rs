@@ -10,6 +10,7 @@
 
 mod cases;
 mod made;
+mod old;
 mod replay;
 mod secured;
 
@@ -151,7 +152,7 @@ fn writes_the_same(scenario: &Scenario, libzmq: SocketType) -> bool {
     })
 }
 
-fn act(ours: &mut Replay, event: Event) {
+pub(crate) fn act(ours: &mut Replay, event: Event) {
     match event {
         Event::Run(run) => {
             for message in run {

@@ -148,6 +148,13 @@ impl Replay {
         Self::secured(socket_type, limits, Mechanism::null(), true)
     }
 
+    /// Which also takes a peer of ZMTP 2.0.
+    pub(crate) fn admitting_2_0(socket_type: SocketType, mechanism: Mechanism) -> Self {
+        let mut replay = Self::secured(socket_type, Limits::default(), mechanism, true);
+        replay.connection = replay.connection.admitting_2_0();
+        replay
+    }
+
     /// With a mechanism; `admits`: every peer that asks is let in.
     pub(crate) fn secured(socket_type: SocketType, limits: Limits, mechanism: Mechanism, admits: bool) -> Self {
         let setup = Setup { socket_type, limits, handshake_timeout: Duration::from_secs(30) };

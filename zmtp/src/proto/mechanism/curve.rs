@@ -28,7 +28,6 @@ use crate::proto::{
     command::{self, Command},
     error::{PeerText, ProtocolError},
     metadata::Metadata,
-    socket_type::SocketType,
 };
 
 /// One side of a handshake.
@@ -84,7 +83,7 @@ impl Curve {
     }
 
     /// HELLO, from a client.
-    pub(super) fn start(&mut self) -> Result<Option<Bytes>, ProtocolError> {
+    pub(super) fn start(&mut self) -> Result<Option<Step>, ProtocolError> {
         let Role::Client { server, awaits } = &mut self.role else { return Ok(None) };
         let key =
             SharedKey::new(self.fresh.ephemeral.secret(), server).ok_or(ProtocolError::Box { command: "HELLO" })?;
@@ -95,10 +94,10 @@ impl Curve {
         data.put_u64(1);
         data.put_slice(&key.seal(&numbered(HELLO, 1), &[0; 64]));
         *awaits = ClientAwaits::Welcome { hello: key };
-        Ok(Some(command::frame("HELLO", &data)))
+        Ok(Some(Step::Send(command::frame("HELLO", &data))))
     }
 
-    pub(super) fn handle(&mut self, ours: SocketType, body: Bytes) -> Result<Step, ProtocolError> {
+    pub(super) fn handle(&mut self, ours: &[u8], body: Bytes) -> Result<Step, ProtocolError> {
         let (name, data) = command::split_name(body)?;
         let Self { keys, fresh, role } = self;
         match (&mut *role, &name[..]) {
@@ -120,7 +119,7 @@ impl Curve {
                 let (key, session, number, properties) = admit(keys, fresh, &client, data)?;
                 let mut ready = BytesMut::new();
                 ready.put_u64(1);
-                ready.put_slice(&session.seal(&numbered(READY, 1), &command::properties(ours)));
+                ready.put_slice(&session.seal(&numbered(READY, 1), ours));
                 let sealed = Sealed::new(
                     session,
                     Way { prefix: FROM_SERVER, last: 1 },
@@ -186,7 +185,7 @@ fn initiate(
     fresh: &Fresh,
     server: &PublicKey,
     hello: &SharedKey,
-    ours: SocketType,
+    ours: &[u8],
     data: Bytes,
 ) -> Result<(SharedKey, Bytes), ProtocolError> {
     const BOX: ProtocolError = ProtocolError::Box { command: "WELCOME" };
@@ -202,7 +201,7 @@ fn initiate(
     let lasting = SharedKey::new(keys.secret(), &theirs).ok_or(BOX)?;
     let vouched = [*fresh.ephemeral.public().as_octets(), *server.as_octets()].concat();
     let vouch = lasting.seal(&drawn(b"VOUCH---", &fresh.nonce), &vouched);
-    let plain = [&keys.public().as_octets()[..], &fresh.nonce, &vouch, &command::properties(ours)].concat();
+    let plain = [&keys.public().as_octets()[..], &fresh.nonce, &vouch, ours].concat();
     let sealed = session.seal(&numbered(INITIATE, 2), &plain);
     let initiate = command::frame("INITIATE", &[cookie, &2u64.to_be_bytes(), &sealed].concat());
     Ok((session, initiate))
@@ -279,6 +278,11 @@ const FROM_SERVER: &[u8; 16] = b"CurveZMQMESSAGES";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::socket_type::SocketType;
+
+    fn ours(socket_type: SocketType) -> Bytes {
+        command::properties(socket_type, &[])
+    }
 
     /// The conversation of libzmq, a server, with a client whose secret keys are known.
     struct Captured {
@@ -332,16 +336,17 @@ mod tests {
         // The nonce of the vouch is in the box: open it with the keys that a first try comes by.
         let mut first = captured.client([0; 16]);
         first.start().unwrap();
-        first.handle(SocketType::Push, captured.body("WELCOME")).unwrap();
+        first.handle(&ours(SocketType::Push), captured.body("WELCOME")).unwrap();
         let Role::Client { awaits: ClientAwaits::Ready { session }, .. } = &first.role else { panic!("{first:?}") };
         let data = captured.frame("INITIATE").split_off(9 + 9 + COOKIE);
         let (_, plain) = open_numbered(session, INITIATE, "INITIATE", &data).unwrap();
 
         let mut client = captured.client(plain[32..48].try_into().unwrap());
-        assert_eq!(client.start().unwrap().unwrap(), captured.frame("HELLO"));
-        let initiate = client.handle(SocketType::Push, captured.body("WELCOME")).unwrap();
+        let Some(Step::Send(hello)) = client.start().unwrap() else { panic!("a client begins") };
+        assert_eq!(hello, captured.frame("HELLO"));
+        let initiate = client.handle(&ours(SocketType::Push), captured.body("WELCOME")).unwrap();
         assert_eq!(sent(initiate), captured.frame("INITIATE"));
-        let ready = client.handle(SocketType::Push, captured.body("READY")).unwrap();
+        let ready = client.handle(&ours(SocketType::Push), captured.body("READY")).unwrap();
         let Step::Ready { reply: None, properties, seal: Some(mut seal) } = ready else { panic!("{ready:?}") };
         assert_eq!(properties.find(b"Socket-Type").unwrap(), "PULL");
         let message = seal.seal(&"hello".into());
@@ -357,12 +362,12 @@ mod tests {
                 let mut client = captured.client([0; 16]);
                 client.start().unwrap();
                 if label == "READY" {
-                    client.handle(SocketType::Push, captured.body("WELCOME")).unwrap();
+                    client.handle(&ours(SocketType::Push), captured.body("WELCOME")).unwrap();
                 }
                 let mut altered = whole.to_vec();
                 altered[at] ^= 0x20;
-                assert!(client.handle(SocketType::Push, altered.into()).is_err(), "{label}: octet {at}");
-                assert!(client.handle(SocketType::Push, whole.slice(..at)).is_err(), "{label}: cut at {at}");
+                assert!(client.handle(&ours(SocketType::Push), altered.into()).is_err(), "{label}: octet {at}");
+                assert!(client.handle(&ours(SocketType::Push), whole.slice(..at)).is_err(), "{label}: cut at {at}");
             }
         }
     }

@@ -22,7 +22,6 @@ use crate::proto::{
     command::{self, Command},
     error::{PeerText, ProtocolError},
     metadata::Metadata,
-    socket_type::SocketType,
 };
 
 /// A user name and a password, each of at most 255 octets. The memory of the password is wiped when dropped, and it is
@@ -136,14 +135,14 @@ impl Plain {
         matches!(self, Self::ServerAwaitsHello | Self::ServerAwaitsVerdict | Self::ServerAwaitsInitiate)
     }
 
-    pub(crate) fn start(&mut self) -> Option<Bytes> {
+    pub(crate) fn start(&mut self) -> Option<Step> {
         let Self::ClientBegins(login) = self else { return None };
         let hello = login.hello();
         *self = Self::ClientAwaitsWelcome;
-        Some(hello)
+        Some(Step::Send(hello))
     }
 
-    pub(crate) fn handle(&mut self, ours: SocketType, body: Bytes) -> Result<Step, ProtocolError> {
+    pub(crate) fn handle(&mut self, ours: &[u8], body: Bytes) -> Result<Step, ProtocolError> {
         if let Some(refusal) = body.strip_prefix(LIBZMQ_ERROR).filter(|_| !self.is_server()) {
             let reason = refusal.split_first().map_or(&[][..], |(_, reason)| reason);
             return Err(ProtocolError::PeerRefused { reason: PeerText::new(reason) });
@@ -160,7 +159,7 @@ impl Plain {
                     return Err(ProtocolError::MalformedCommand { command: "WELCOME", problem: "it carries data" });
                 }
                 *self = Self::ClientAwaitsReady;
-                Ok(Step::Send(command::frame("INITIATE", &command::properties(ours))))
+                Ok(Step::Send(command::frame("INITIATE", ours)))
             }
             (Self::ServerAwaitsInitiate, b"INITIATE") => {
                 Ok(Step::Ready { reply: Some(command::ready(ours)), properties: Metadata::decode(data)?, seal: None })
@@ -243,17 +242,17 @@ mod tests {
             [&b"\x00\x08\x07WELCOME"[..], b"\x00\x09\x08INITIATE", b"\x00\x06\x05READY", b"\x00\x05\x04PING\x00\x00"];
         for frame in order {
             let mut server = Plain::server();
-            let result = server.handle(SocketType::Pull, body(frame));
+            let result = server.handle(b"", body(frame));
             assert!(matches!(result, Err(ProtocolError::UnexpectedCommand { .. })), "{result:?}");
         }
         let mut client = Plain::client(PlainLogin::new("u", "p").unwrap());
         client.start().unwrap();
-        assert!(client.handle(SocketType::Push, body(b"\x00\x06\x05READY")).is_err());
+        assert!(client.handle(b"", body(b"\x00\x06\x05READY")).is_err());
         // A server that has asked waits for the verdict: a second HELLO is no second try.
         let mut server = Plain::server();
         let hello = body(b"\x00\x0a\x05HELLO\x01u\x01p");
-        assert!(matches!(server.handle(SocketType::Pull, hello.clone()), Ok(Step::Ask(_))));
-        assert!(server.handle(SocketType::Pull, hello).is_err());
+        assert!(matches!(server.handle(b"", hello.clone()), Ok(Step::Ask(_))));
+        assert!(server.handle(b"", hello).is_err());
     }
 
     #[test]
@@ -261,7 +260,7 @@ mod tests {
         for frame in [&b"\x04\x0a\x05ERROR\x03400"[..], b"\x04\x09^RROR\x03400"] {
             let mut client = Plain::client(PlainLogin::new("u", "p").unwrap());
             client.start().unwrap();
-            let result = client.handle(SocketType::Push, body(frame)).unwrap_err();
+            let result = client.handle(b"", body(frame)).unwrap_err();
             assert_eq!(result, ProtocolError::PeerRefused { reason: PeerText::new(b"400") });
         }
     }

@@ -1,10 +1,11 @@
 //! Secrets out of sight (oslo-bugs B8): values whose key sounds like one, at any depth, also in JSON that is the content
 //! of a string.
 
-use oslo_rpc::json::{Text, Value};
+use crate::json::{Text, Value};
 
-/// The value with secrets replaced.
-pub(crate) fn masked(value: Value) -> Value {
+/// The value with secrets replaced by `***`.
+#[must_use]
+pub fn masked(value: Value) -> Value {
     match value {
         Value::Array(values) => Value::Array(values.into_iter().map(masked).collect()),
         Value::Object(members) => {

@@ -1,0 +1,60 @@
+//! What the commands take that ask a running receiver.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// What is asked, beyond the command.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Args)]
+pub struct Ask {
+    /// who: a topic. where: a message's id, or its beginning. topics, watch: a pattern such as compute.*
+    pub subject: Option<String>,
+
+    /// health: whether it is ready for work, not only alive
+    #[arg(long)]
+    pub ready: bool,
+
+    /// topics: what comes first
+    #[arg(long, value_enum, value_name = "BY")]
+    pub sort: Option<Sort>,
+
+    /// watch: show what messages say too, secrets masked
+    #[arg(long)]
+    pub body: bool,
+
+    /// watch: end after so many messages. top: after so many looks
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+
+    /// top: seconds from look to look; by default 2
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub interval: Option<Duration>,
+
+    /// Ask the receiver at this socket; by default that of the configuration
+    #[arg(long, value_name = "PATH")]
+    pub admin_socket: Option<PathBuf>,
+}
+
+/// An order of topics; numbers begin with the largest.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// By name
+    #[default]
+    Name,
+    /// By messages that wait
+    Depth,
+    /// By octets that wait
+    Octets,
+    /// By how long the oldest message has waited
+    Age,
+    /// By messages taken in
+    Accepted,
+    /// By messages dropped
+    Dropped,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds from 0.1 to 3600".to_owned())
+}

@@ -1,0 +1,200 @@
+//! Who is connected to a topic's socket now: processes, as the system names them.
+//!
+//! They are counted where streams are accepted, beneath the protocol, so that messages cost nothing more. A process is
+//! one from its connecting on, a moment before the socket takes it for a peer.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use zmtp::transport::{BoxFuture, Ipc, Link, Listener, Stream, Transport};
+
+use crate::clock::Clock;
+
+/// The consumers of one topic.
+#[derive(Debug)]
+pub(crate) struct Consumers {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    next: u64,
+    present: BTreeMap<u64, Consumer>,
+    /// When the last one left, or the topic began.
+    alone_since: u64,
+}
+
+/// A process at the other end of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Consumer {
+    pub(crate) pid: Option<u32>,
+    pub(crate) uid: Option<u32>,
+    /// By the receiver's clock.
+    pub(crate) since: u64,
+}
+
+impl Consumers {
+    pub(crate) fn new(clock: Clock) -> Arc<Self> {
+        let state = State { next: 0, present: BTreeMap::new(), alone_since: clock.now() };
+        Arc::new(Self { clock, state: Mutex::new(state) })
+    }
+
+    /// Those that are connected, in the order in which they came.
+    pub(crate) fn present(&self) -> Vec<Consumer> {
+        self.lock().present.values().copied().collect()
+    }
+
+    /// Since when there is none; `None` while there is one.
+    pub(crate) fn absent_since(&self) -> Option<u64> {
+        let state = self.lock();
+        state.present.is_empty().then_some(state.alone_since)
+    }
+
+    /// The peer is as [`Ipc`] describes it.
+    fn enter(self: &Arc<Self>, peer: &str) -> Presence {
+        let (pid, uid) = who(peer);
+        let consumer = Consumer { pid, uid, since: self.clock.now() };
+        let mut state = self.lock();
+        state.next += 1;
+        let id = state.next;
+        state.present.insert(id, consumer);
+        Presence { consumers: self.clone(), id }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `ipc` that knows who is connected.
+#[derive(Debug)]
+pub(crate) struct Counted(pub(crate) Arc<Consumers>);
+
+impl Transport for Counted {
+    fn bind<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = IPC.bind(address).await?;
+            let counting: Box<dyn Listener> = Box::new(Counting { listener, consumers: self.0.clone() });
+            Ok(counting)
+        })
+    }
+
+    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Link>> {
+        IPC.connect(address)
+    }
+}
+
+/// What it counts for.
+static IPC: Ipc = Ipc::new();
+
+struct Counting {
+    listener: Box<dyn Listener>,
+    consumers: Arc<Consumers>,
+}
+
+impl Listener for Counting {
+    fn address(&self) -> String {
+        self.listener.address()
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Link>> {
+        let link = ready!(self.listener.poll_accept(cx))?;
+        let presence = self.consumers.enter(&link.peer);
+        Poll::Ready(Ok(Link { stream: Box::new(Present { stream: link.stream, _presence: presence }), ..link }))
+    }
+}
+
+/// Process and user in `… pid 812 uid 0`.
+fn who(peer: &str) -> (Option<u32>, Option<u32>) {
+    let mut words = peer.rsplit(' ');
+    let mut number = |name| {
+        let number = words.next()?.parse().ok();
+        words.next().filter(|word| *word == name).and(number)
+    };
+    let uid = number("uid");
+    (number("pid"), uid)
+}
+
+/// A place among the consumers, given up on drop.
+struct Presence {
+    consumers: Arc<Consumers>,
+    id: u64,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut state = self.consumers.lock();
+        state.present.remove(&self.id);
+        if state.present.is_empty() {
+            state.alone_since = self.consumers.clock.now();
+        }
+    }
+}
+
+/// The stream of a consumer, which is one as long as the stream is.
+struct Present {
+    stream: Box<dyn Stream>,
+    _presence: Presence,
+}
+
+impl AsyncRead for Present {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Present {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_read_from_its_description() {
+        assert_eq!(who("/run/x y/zmq_topic_a pid 9 uid 1 pid 812 uid 0"), (Some(812), Some(0)));
+        assert_eq!(who("/run/zmq_topic_a uid 7"), (None, Some(7)));
+        assert_eq!(who(""), (None, None));
+    }
+
+    #[test]
+    fn who_left_is_not_present_and_the_last_one_leaves_a_time() {
+        let consumers = Consumers::new(Clock::new());
+        let began = consumers.absent_since().unwrap();
+        let (a, b) = (consumers.enter("x pid 1 uid 2"), consumers.enter("x uid 3"));
+        assert_eq!(consumers.present().len(), 2);
+        assert!(consumers.absent_since().is_none());
+        drop(a);
+        assert_eq!(consumers.present()[0].uid, Some(3));
+        drop(b);
+        assert!(consumers.absent_since().unwrap() >= began);
+    }
+}

@@ -1,0 +1,141 @@
+//! What the tasks of a socket have in common: how a stream comes to be a peer's, and who hears of it.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    announcer::Announcer,
+    monitor::SocketEvent,
+    options::Options,
+    security::{Applicant, Verdict},
+    stats::{Counters, Stats},
+};
+use crate::{
+    proto::{Connection, PeerInfo, Setup, SocketType},
+    session::{Disconnect, Handshake, Port, Session, Traffic},
+    transport::{Link, Process},
+};
+
+/// What the tasks need of a socket.
+pub(crate) trait Socket: Send + Sync + 'static {
+    const TYPE: SocketType;
+    type Port: Port;
+
+    /// A place for a peer. `lasting`: one to connect to, kept while the peer is away.
+    fn port(self: &Arc<Self>, peer: &str, lasting: bool) -> Self::Port;
+
+    /// No more messages; connections end when what is queued is sent.
+    fn close(&self);
+
+    fn add_to(&self, stats: &mut Stats);
+}
+
+pub(crate) struct Shared<S> {
+    pub(crate) socket: Arc<S>,
+    pub(crate) options: Options,
+    pub(crate) announcer: Announcer,
+    pub(crate) counters: Counters,
+    pub(crate) closing: watch::Receiver<bool>,
+    /// No listener of this socket takes connections any more.
+    pub(crate) deaf: watch::Receiver<bool>,
+}
+
+impl<S: Socket> Shared<S> {
+    /// One accepted connection. It is no peer before its handshake is over.
+    pub(crate) async fn serve(self: Arc<Self>, link: Link) {
+        let peer: Arc<str> = link.peer.as_str().into();
+        self.announcer.announce(|| SocketEvent::Accepted { peer: peer.clone() });
+        let mut closing = self.closing.clone();
+        let introduced = tokio::select! {
+            introduced = self.introduce(link, &peer) => introduced,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        if let Ok((session, info)) = introduced {
+            let mut port = self.socket.port(&peer, false);
+            let (cause, traffic) = session.run(&mut port, &info).await;
+            self.note_end(&peer, cause, traffic);
+        }
+    }
+
+    /// The handshake, with the authenticator's verdict where one is needed. The monitor is told how it went.
+    pub(crate) async fn introduce(&self, link: Link, peer: &Arc<str>) -> Result<(Session, PeerInfo), Disconnect> {
+        let process = link.process;
+        let introduced = match self.session(link) {
+            Ok(session) => self.handshake(session, peer, process).await,
+            Err(error) => Err(error.into()),
+        };
+        let peer = peer.clone();
+        match &introduced {
+            Ok((_, info)) => self.announcer.announce(|| SocketEvent::Ready { peer, info: Arc::new(info.clone()) }),
+            Err(cause) => {
+                self.count(cause);
+                self.announcer.announce(|| SocketEvent::HandshakeFailed { peer, cause: cause.clone() });
+            }
+        }
+        introduced
+    }
+
+    pub(crate) fn note_end(&self, peer: &Arc<str>, cause: Disconnect, traffic: Traffic) {
+        self.count(&cause);
+        let peer = peer.clone();
+        self.announcer.announce(|| SocketEvent::Disconnected { peer, cause, traffic });
+    }
+
+    fn count(&self, cause: &Disconnect) {
+        if cause.fault().is_some() {
+            self.counters.fault(cause.reason());
+        }
+    }
+
+    fn session(&self, link: Link) -> io::Result<Session> {
+        self.counters.connection();
+        let options = &self.options;
+        let mechanism = options.security.mechanism()?;
+        let setup =
+            Setup { socket_type: S::TYPE, limits: options.limits, handshake_timeout: options.handshake_timeout };
+        let mut connection = Connection::secured(setup, mechanism, Instant::now());
+        if !options.properties.is_empty() {
+            connection = connection.with_properties(&options.properties);
+        }
+        if let Some(heartbeats) = options.heartbeats() {
+            connection = connection.with_heartbeats(heartbeats);
+        }
+        if options.admits_2_0 {
+            connection = connection.admitting_2_0();
+        }
+        Ok(Session::new(link.stream, connection, options.budget.clone()))
+    }
+
+    async fn handshake(
+        &self,
+        mut session: Session,
+        peer: &Arc<str>,
+        process: Option<Process>,
+    ) -> Result<(Session, PeerInfo), Disconnect> {
+        let mut user_id = None;
+        loop {
+            let credentials = match session.handshake().await? {
+                Handshake::Ready(info) => return Ok((session, PeerInfo { user_id, ..info })),
+                Handshake::Asks(credentials) => credentials,
+            };
+            let deadline = session.deadline().unwrap_or_else(|| Instant::now() + LONG);
+            let applicant = Applicant { peer: peer.clone(), process, credentials };
+            match self.options.security.judge(applicant, deadline).await? {
+                Verdict::Admit => session.authorize(),
+                Verdict::AdmitAs(name) => {
+                    user_id = Some(name);
+                    session.authorize();
+                }
+                Verdict::Refuse => session.refuse("the authenticator refuses it"),
+            }
+        }
+    }
+}
+
+/// For an authenticator where the handshake has no end that the clock can tell: a day.
+const LONG: Duration = Duration::from_secs(86_400);
