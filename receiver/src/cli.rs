@@ -40,8 +40,6 @@ pub struct Cli {
     pub use_syslog: Option<bool>,
     /// `--log-config-append`.
     pub log_config_append: Option<String>,
-    /// The file of `keygen`.
-    pub file: Option<PathBuf>,
     /// `--json`: answers are one JSON object.
     pub json: bool,
     /// `--strict`: warnings of a check make it fail.
@@ -106,7 +104,6 @@ impl Cli {
             log_dir: words.log_dir,
             use_syslog: words.use_syslog.then_some(true),
             log_config_append: words.log_config_append,
-            file: words.file,
             json: words.json,
             strict: words.strict,
             no_environment: words.no_environment,
@@ -126,9 +123,6 @@ struct Words {
     /// What to do
     #[arg(value_enum)]
     command: Option<Command>,
-
-    /// keygen: the file to make
-    file: Option<PathBuf>,
 
     /// Read this file; repeatable, a later one overrides
     #[arg(long, value_name = "PATH")]
@@ -216,7 +210,7 @@ impl Words {
             (
                 self.ask.subject.is_some(),
                 "a word after the command",
-                &[Command::Topics, Command::Who, Command::Watch, Command::Where],
+                &[Command::Topics, Command::Who, Command::Watch, Command::Where, Command::Keygen],
             ),
         ];
         if let Some((_, flag, _)) = uses.into_iter().find(|(given, _, users)| *given && !users.contains(&command)) {
@@ -225,6 +219,7 @@ impl Words {
         }
         let missing = match command {
             Command::Who => "who needs a topic, as in who compute.host1",
+            Command::Keygen => "keygen needs the name of the file to make, as in keygen /etc/oslo/zmq_receiver.key",
             Command::Where => "where needs a message's id, or its beginning, as in where 3f2a",
             _ => return Ok(()),
         };

@@ -94,7 +94,8 @@ fn check_config(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn keygen(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    let public = keys::generate(cli.file.as_deref().unwrap_or(Path::new("")))?;
+    let file = cli.ask.subject.as_deref().unwrap_or_default();
+    let public = keys::generate(Path::new(file))?;
     print(&format_args!("{public}\n"))
 }
 
