@@ -165,6 +165,38 @@ fn a_damaged_spool_and_none_at_all_stop_nothing() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_idle_spool_wakes_nobody() -> anyhow::Result<()> {
+    let (site, _dir) = site("spool_fsync = always")?;
+    let mut receiver = site.start()?;
+    let mut client = site.client()?;
+    client.write_all(&cast("compute.host1", 1))?;
+    client.write_all(&cast("volume.host1", 2))?;
+    let mut consumer = site.consumer("compute.host1", "PULL")?;
+    ensure!(number(&wire::read_message(&mut consumer)?)? == 1);
+    // One message was fetched, one waits.
+    thread::sleep(Duration::from_secs(1));
+    let before = wakes(receiver.id())?;
+    thread::sleep(Duration::from_secs(2));
+    let after = wakes(receiver.id())?;
+    ensure!(before == after, "{before} wakes became {after} while nothing was to be done");
+    drop(consumer);
+    drop(client);
+    receiver.stop()?;
+    Ok(())
+}
+
+/// How often threads of a process have gone to sleep, which each does once for each time that it woke.
+fn wakes(process: u32) -> anyhow::Result<u64> {
+    let mut wakes = 0;
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let status = std::fs::read_to_string(task?.path().join("status"))?;
+        let field = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        wakes += field.context("voluntary_ctxt_switches")?.trim().parse::<u64>()?;
+    }
+    Ok(wakes)
+}
+
 /// Kill -9 at random moments under load. What is in whole records of the spool then has to reach a consumer; and of each
 /// connection what arrives is without a gap.
 #[test]
