@@ -156,7 +156,7 @@ struct Words {
     #[arg(long, value_name = "DIR", alias = "logdir", overrides_with = "log_dir")]
     log_dir: Option<String>,
 
-    /// Accepted without effect, with a warning
+    /// Log to syslog
     #[arg(long, overrides_with = "use_syslog")]
     use_syslog: bool,
 

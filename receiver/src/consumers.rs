@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use zmtp::transport::{BoxFuture, Ipc, Link, Listener, Stream, Transport};
+use zmtp::transport::{BoxFuture, Ipc, Link, Listener, Process, Stream, Transport};
 
 use crate::clock::Clock;
 
@@ -55,9 +55,9 @@ impl Consumers {
         state.present.is_empty().then_some(state.alone_since)
     }
 
-    /// The peer is as [`Ipc`] describes it.
-    fn enter(self: &Arc<Self>, peer: &str) -> Presence {
-        let (pid, uid) = who(peer);
+    fn enter(self: &Arc<Self>, process: Option<Process>) -> Presence {
+        let pid = process.and_then(|process| u32::try_from(process.pid?).ok());
+        let uid = process.map(|process| process.uid);
         let consumer = Consumer { pid, uid, since: self.clock.now() };
         let mut state = self.lock();
         state.next += 1;
@@ -104,20 +104,9 @@ impl Listener for Counting {
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Link>> {
         let link = ready!(self.listener.poll_accept(cx))?;
-        let presence = self.consumers.enter(&link.peer);
+        let presence = self.consumers.enter(link.process);
         Poll::Ready(Ok(Link { stream: Box::new(Present { stream: link.stream, _presence: presence }), ..link }))
     }
-}
-
-/// Process and user in `… pid 812 uid 0`.
-fn who(peer: &str) -> (Option<u32>, Option<u32>) {
-    let mut words = peer.rsplit(' ');
-    let mut number = |name| {
-        let number = words.next()?.parse().ok();
-        words.next().filter(|word| *word == name).and(number)
-    };
-    let uid = number("uid");
-    (number("pid"), uid)
 }
 
 /// A place among the consumers, given up on drop.
@@ -179,21 +168,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_read_from_its_description() {
-        assert_eq!(who("/run/x y/zmq_topic_a pid 9 uid 1 pid 812 uid 0"), (Some(812), Some(0)));
-        assert_eq!(who("/run/zmq_topic_a uid 7"), (None, Some(7)));
-        assert_eq!(who(""), (None, None));
-    }
-
-    #[test]
     fn who_left_is_not_present_and_the_last_one_leaves_a_time() {
         let consumers = Consumers::new(Clock::new());
         let began = consumers.absent_since().unwrap();
-        let (a, b) = (consumers.enter("x pid 1 uid 2"), consumers.enter("x uid 3"));
+        let (a, b) = (consumers.enter(None), consumers.enter(None));
         assert_eq!(consumers.present().len(), 2);
         assert!(consumers.absent_since().is_none());
         drop(a);
-        assert_eq!(consumers.present()[0].uid, Some(3));
+        assert_eq!(consumers.present().len(), 1);
         drop(b);
         assert!(consumers.absent_since().unwrap() >= began);
     }

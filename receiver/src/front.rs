@@ -1,11 +1,12 @@
 //! A port and the connections that came by it: what happens to them is logged, and who may connect is decided here.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::{debug, info, warn};
-use zmtp::transport::Transport;
+use zmtp::transport::Tcp;
 use zmtp::{
     Applicant, BindError, Credentials, Disconnect, Endpoint, Intake, Monitor, Options, Security, SocketEvent, Stats,
     Verdict,
@@ -31,18 +32,25 @@ pub(crate) struct Front {
 }
 
 impl Front {
+    /// Listens, on `listener` in place of the address if there is one.
     pub(crate) async fn open(
+        listener: Option<TcpListener>,
         bind: &Bind,
         access: &Access,
-        transport: Arc<dyn Transport>,
         options: Options,
         make: MakeRouter,
     ) -> Result<Self, BindError> {
-        let gate = (!access.is_open()).then(|| Gate::new(transport.clone(), access.clone()));
-        let options = options.transport("tcp", gate.clone().map_or(transport, |gate| Arc::new(gate)));
+        let gate = (!access.is_open()).then(|| Gate::new(Arc::new(Tcp::new()), access.clone()));
+        let options = match &gate {
+            Some(gate) => options.transport("tcp", Arc::new(gate.clone())),
+            None => options,
+        };
         let intake = Intake::new(options, make);
         tokio::spawn(log_connections(intake.monitor()));
-        let endpoint = intake.bind(&bind.endpoint()).await?;
+        let endpoint = match listener {
+            Some(listener) => intake.bind_open(listener)?,
+            None => intake.bind(&bind.endpoint()).await?,
+        };
         Ok(Self { intake, gate, endpoint })
     }
 

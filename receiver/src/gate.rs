@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use tracing::warn;
-use zmtp::transport::{BoxFuture, Link, Listener, Stream, Transport};
+use zmtp::transport::{BoxFuture, Link, Listener, OpenListener, Stream, Transport};
 
 use crate::logging::OncePer;
 use crate::settings::Access;
@@ -145,6 +145,11 @@ impl Transport for Gate {
             let listener: Box<dyn Listener> = Box::new(Door { listener, gate: self.clone() });
             Ok(listener)
         })
+    }
+
+    fn adopt(&self, listener: OpenListener) -> io::Result<Box<dyn Listener>> {
+        let listener = self.0.transport.adopt(listener)?;
+        Ok(Box::new(Door { listener, gate: self.clone() }))
     }
 
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Link>> {

@@ -9,10 +9,10 @@
 
 pub mod cli;
 mod pattern;
+pub mod logging;
 pub mod settings;
 pub mod effective;
 pub mod sample;
-pub mod logging;
 pub mod runtime_dir;
 pub mod dir_lock;
 pub mod descriptors;
@@ -34,7 +34,6 @@ mod posting;
 mod backends;
 mod recent;
 mod router;
-mod inherited;
 mod gate;
 mod front;
 mod observer;

@@ -1,4 +1,5 @@
-//! The log: lines as `oslo.log` writes them, as text or JSON, to standard error, a file or both.
+//! The log: lines as `oslo.log` writes them, as text or JSON, to standard error, a file, syslog, or some of these; and
+//! events with their fields to systemd's journal.
 //!
 //! ```text
 //! 2026-11-21 02:34:59.123 4711 INFO zmq_receiver.router [-] text key=value
@@ -13,6 +14,9 @@
 
 mod once_per;
 mod json;
+mod levels;
+mod syslog;
+mod rate;
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -21,22 +25,52 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use jiff::Zoned;
 use thiserror::Error;
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{Registry, reload};
 
+pub use self::levels::Levels;
+pub(crate) use self::levels::level;
 pub use self::once_per::OncePer;
-use crate::settings::LogSettings;
+pub use self::rate::RateLimit;
+use self::rate::{Rate, Verdict};
+pub use self::syslog::Facility;
+pub(crate) use self::syslog::SOCKET as SYSLOG;
+use self::syslog::Syslog;
+
+/// What is logged, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least severe levels that are logged.
+    pub levels: Levels,
+    /// The file, if any.
+    pub file: Option<PathBuf>,
+    /// Whether standard error gets the lines.
+    pub stderr: bool,
+    /// The host name that lines tell, if they are JSON.
+    pub json: Option<String>,
+    /// Whose lines they are to syslog, if that gets them.
+    pub syslog: Option<Facility>,
+    /// Whether systemd's journal gets the events.
+    pub journal: bool,
+    /// How many lines there may be.
+    pub rate: Option<RateLimit>,
+    /// The name of the program, for syslog and the journal.
+    pub program: &'static str,
+}
 
 /// The log of this process, to be changed while it runs. Clones are of the same one.
 #[derive(Debug, Clone)]
 pub struct Log {
-    level: reload::Handle<LevelFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
+    levels: Arc<RwLock<Levels>>,
     file: Option<Arc<LogFile>>,
 }
 
@@ -51,16 +85,17 @@ impl Log {
         Ok(log)
     }
 
-    /// Sets the least severe level that is logged.
-    pub fn set_level(&self, level: Level) {
+    /// Sets the least severe levels that are logged.
+    pub fn set_levels(&self, levels: Levels) {
         // It fails only once the subscriber is gone, and with it all who could log.
-        let _ = self.level.modify(|filter| *filter = level.into());
+        let _ = self.filter.modify(|filter| *filter = levels.filter());
+        *self.levels.write().unwrap_or_else(PoisonError::into_inner) = levels;
     }
 
-    /// The least severe level that is logged.
+    /// The least severe levels that are logged.
     #[must_use]
-    pub fn level(&self) -> LevelFilter {
-        self.level.with_current(|filter| *filter).unwrap_or(LevelFilter::OFF)
+    pub fn levels(&self) -> Levels {
+        self.levels.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens the file anew, by its name, after it has been moved away.
@@ -73,9 +108,33 @@ impl Log {
 
     fn open(settings: &LogSettings) -> Result<(Self, impl Subscriber + use<>), LogError> {
         let file = settings.file.as_deref().map(LogFile::open).transpose()?.map(Arc::new);
-        let (filter, level) = reload::Layer::new(settings.level.into());
-        let lines = Lines { stderr: settings.stderr, file: file.clone(), json: settings.json.clone() };
-        Ok((Self { level, file }, Registry::default().with(filter).with(lines)))
+        let (filter, handle) = reload::Layer::new(settings.levels.filter());
+        // Without a journal the lines go where they go without being asked to.
+        let journal = settings.journal.then(|| tracing_journald::layer().ok()).flatten();
+        let journal = journal.map(|layer| {
+            layer.with_priority_mappings(priorities()).with_syslog_identifier(settings.program.to_owned())
+        });
+        let lines = Lines {
+            stderr: settings.stderr || settings.journal && journal.is_none(),
+            file: file.clone(),
+            syslog: settings.syslog.map(|facility| Syslog::new(Path::new(SYSLOG), facility, settings.program)),
+            elsewhere: journal.is_some(),
+            json: settings.json.clone(),
+            rate: settings.rate.clone().map(Rate::new),
+        };
+        let levels = Arc::new(RwLock::new(settings.levels.clone()));
+        Ok((Self { filter: handle, levels, file }, Registry::default().with(filter).with(journal).with(lines)))
+    }
+}
+
+/// As Python's `logging` and syslog have them.
+fn priorities() -> PriorityMappings {
+    PriorityMappings {
+        error: Priority::Error,
+        warn: Priority::Warning,
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        trace: Priority::Debug,
     }
 }
 
@@ -103,22 +162,49 @@ pub enum LogError {
 struct Lines {
     stderr: bool,
     file: Option<Arc<LogFile>>,
+    syslog: Option<Syslog>,
+    /// Whether events are written without us.
+    elsewhere: bool,
     /// This machine's name, if lines are JSON.
     json: Option<String>,
+    rate: Option<Rate>,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let line = match &self.json {
-            Some(host) => json::line(event, &module(event), host),
-            None => Line::of(event),
-        };
-        let written = self.file.as_ref().is_some_and(|file| file.write(line.as_bytes()).is_ok());
-        // A full disk must not silence the daemon.
+impl Lines {
+    fn write(&self, level: Level, line: &str) {
+        let mut written = self.elsewhere;
+        if let Some(file) = &self.file {
+            written |= file.write(line.as_bytes()).is_ok();
+        }
+        if let Some(syslog) = &self.syslog {
+            // It has a time and the process of its own.
+            let words = if self.json.is_some() { line } else { line.splitn(4, ' ').nth(3).unwrap_or(line) };
+            written |= syslog.send(level, words).is_ok();
+        }
+        // A full disk or an absent daemon must not silence this one.
         if self.stderr || !written {
             // Where standard error is closed there is nobody left to tell.
             let _ = io::stderr().lock().write_all(line.as_bytes());
         }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = *event.metadata().level();
+        match self.rate.as_ref().map(|rate| rate.judge(level, Instant::now())) {
+            None | Some(Verdict::Write) => {}
+            Some(Verdict::LeaveOut) => return,
+            Some(Verdict::WriteAfter(left_out)) => {
+                let text = format!("{left_out} lines were left out (rate_limit_burst)");
+                self.write(Level::WARN, &Line::own(&text));
+            }
+        }
+        let line = match &self.json {
+            Some(host) => json::line(event, &module(event), host),
+            None => Line::of(event),
+        };
+        self.write(level, &line);
     }
 }
 
@@ -173,6 +259,12 @@ impl Line {
         }
         line.text.push('\n');
         line.text
+    }
+
+    /// A line of the log about itself.
+    fn own(text: &str) -> String {
+        let time = Zoned::now().strftime("%Y-%m-%d %H:%M:%S%.3f");
+        format!("{time} {} WARNING zmq_receiver.logging [-] {text}\n", process::id())
     }
 
     fn head(&mut self, event: &Event<'_>) -> fmt::Result {
@@ -230,6 +322,9 @@ fn could_deceive(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Where systemd's journal listens (systemd-journald.service(8)).
+pub(crate) const JOURNAL: &str = "/run/systemd/journal/socket";
+
 /// The owner writes, the group (`adm`, usually) reads.
 const FILE_MODE: u32 = 0o640;
 
@@ -248,11 +343,25 @@ mod tests {
 
     use super::*;
 
+    /// A log in a file.
+    fn settings(level: Level, path: &Path) -> LogSettings {
+        LogSettings {
+            levels: Levels::of(level),
+            file: Some(path.to_owned()),
+            stderr: false,
+            json: None,
+            syslog: None,
+            journal: false,
+            rate: None,
+            program: "x",
+        }
+    }
+
     /// What `speak` logs to a file at a level.
     fn logged(level: Level, speak: impl FnOnce(&Log)) -> String {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.log");
-        let settings = LogSettings { level, file: Some(path.clone()), stderr: false, json: None };
+        let settings = settings(level, &path);
         let (log, subscriber) = Log::open(&settings).unwrap();
         tracing::subscriber::with_default(subscriber, || speak(&log));
         fs::read_to_string(path).unwrap()
@@ -298,7 +407,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.log");
         let json = Some("node7".to_owned());
-        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false, json };
+        let settings = LogSettings { json, ..settings(Level::INFO, &path) };
         let (_, subscriber) = Log::open(&settings).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             let (reason, name) = ("topic-backlog", "x\ny");
@@ -320,9 +429,9 @@ mod tests {
     fn the_level_holds_and_can_be_changed() {
         let text = logged(Level::INFO, |log| {
             debug!("hidden");
-            log.set_level(Level::DEBUG);
+            log.set_levels(Levels::of(Level::DEBUG));
             debug!("shown");
-            log.set_level(Level::WARN);
+            log.set_levels(Levels::of(Level::WARN));
             info!("hidden");
             error!("shown");
         });
@@ -331,11 +440,33 @@ mod tests {
     }
 
     #[test]
+    fn modules_have_levels_of_their_own_and_the_log_a_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.log");
+        let mut settings = settings(Level::INFO, &path);
+        settings.levels = settings.levels.changed_by("zmq_receiver.drops=error,zmtp=debug").unwrap();
+        settings.rate =
+            Some(RateLimit { interval: std::time::Duration::from_secs(60), burst: 2, except: Some(Level::ERROR) });
+        let (_, subscriber) = Log::open(&settings).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            warn!(target: "oslo_messaging_zmq_receiver::drops", "hidden");
+            debug!(target: "zmtp::session", "one");
+            debug!(target: "other", "hidden");
+            info!("two");
+            info!("beyond the limit");
+            error!("three");
+        });
+        let text = fs::read_to_string(path).unwrap();
+        let texts: Vec<_> = text.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(texts, ["one", "two", "three"], "{text}");
+    }
+
+    #[test]
     fn a_file_that_was_moved_is_opened_anew() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.log");
         let moved = directory.path().join("x.log.1");
-        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false, json: None };
+        let settings = settings(Level::INFO, &path);
         let (log, subscriber) = Log::open(&settings).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777 & !FILE_MODE, 0);
         tracing::subscriber::with_default(subscriber, || {
@@ -354,7 +485,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.log");
         fs::write(&path, "before\n").unwrap();
-        let settings = LogSettings { level: Level::INFO, file: Some(path.clone()), stderr: false, json: None };
+        let settings = settings(Level::INFO, &path);
         let (_, subscriber) = Log::open(&settings).unwrap();
         tracing::subscriber::with_default(subscriber, || info!("after"));
         let text = fs::read_to_string(path).unwrap();
@@ -363,8 +494,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
-        let settings =
-            LogSettings { level: Level::INFO, file: Some("/nonexistent/x.log".into()), stderr: true, json: None };
+        let settings = settings(Level::INFO, Path::new("/nonexistent/x.log"));
         let told = Log::open(&settings).map(|(log, _)| log).unwrap_err().to_string();
         let begin = "cannot open the log file /nonexistent/x.log: No such file or directory (os error 2); ";
         assert!(told.starts_with(begin), "{told}");

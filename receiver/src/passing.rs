@@ -60,9 +60,9 @@ impl Id {
     /// which the first and the last part are looked through.
     pub(crate) fn of_first(run: &Run) -> Self {
         let mut frames = run.first();
-        match frames.next() {
-            Some(id) if !matches!(id, b"" | b"0") => Self::new(id),
-            _ => frames.skip(BODY - 1).find_map(id_in).unwrap_or_else(|| Self::new(b"")),
+        match frames.next().filter(|id| is_id(id)) {
+            Some(id) => Self::new(id),
+            None => frames.skip(BODY - 1).find_map(id_in).unwrap_or_else(|| Self::new(b"")),
         }
     }
 
@@ -101,6 +101,12 @@ impl fmt::Debug for Id {
     }
 }
 
+/// Whether octets can be an id: so that a body which stands where an id should is not kept (oslo-bugs, B8).
+fn is_id(octets: &[u8]) -> bool {
+    let is_part = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.' | b':' | b'~');
+    !matches!(octets, b"" | b"0") && octets.len() <= MAX_ID && octets.iter().all(is_part)
+}
+
 /// The value of the first key of an id in a JSON text: `"msg_id": "…"`.
 fn id_in(body: &[u8]) -> Option<Id> {
     let end = body.len().saturating_sub(SEARCHED).max(SEARCHED).min(body.len());
@@ -108,8 +114,8 @@ fn id_in(body: &[u8]) -> Option<Id> {
         KEYS.iter().find_map(|key| {
             let rest = &part[memmem::find(part, key)? + key.len()..];
             let value = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
-            let end = memchr::memchr(b'"', value)?;
-            Some(Id::new(&value[..end]))
+            let value = &value[..memchr::memchr(b'"', value)?];
+            is_id(value).then(|| Id::new(value))
         })
     })
 }
@@ -136,6 +142,9 @@ impl Copy {
 
 /// Octets of an id that are kept: as many as of an excerpt, and more than any id in use has.
 const ID: usize = 40;
+
+/// Octets beyond which nothing is an id.
+const MAX_ID: usize = 255;
 
 /// The first frame of a body.
 const BODY: usize = 3;
@@ -178,6 +187,9 @@ mod tests {
         assert_eq!(id(&["0", "compute.h", "cast", r#"["{}", {"method": "m"}]"#]), "");
         assert_eq!(id(&["0", "t", "cast", r#"{"msg_id": 7}"#]), "");
         assert_eq!(id(&["0", "t"]), "");
+        let body = r#"["{\"auth_token\": \"s3cret\"}", {}]"#;
+        assert_eq!(id(&[body, "t", "cast", body]), "");
+        assert_eq!(id(&["0", "t", "cast", r#"{"msg_id": "a b"}"#]), "");
     }
 
     #[test]

@@ -8,13 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
-use zmtp::transport::{Tcp, Transport};
 use zmtp::{BindError, Endpoint, Limits, Options};
 
 use crate::backends::Backends;
 use crate::clock::Clock;
 use crate::front::{Front, MakeRouter, security};
-use crate::inherited::Inherited;
 use crate::keys::KeyError;
 use crate::observer::{Observer, Parts, Totals};
 use crate::router::Router;
@@ -92,10 +90,6 @@ impl Receiver {
             .max_connections(settings.limits.max_connections)
             .handshake_timeout(settings.handshake_timeout)
             .budget(routes.memory().clone());
-        let transport: Arc<dyn Transport> = match listener {
-            Some(listener) => Arc::new(Inherited::new(listener)),
-            None => Arc::new(Tcp::new()),
-        };
         let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
         let make = || -> MakeRouter {
             let (routes, backends, senders) = (routes.clone(), backends.clone(), senders.clone());
@@ -104,13 +98,11 @@ impl Receiver {
         let refused = |cause| StartError::Bind { cause };
         let security = settings.curve.as_ref().map(security).transpose()?;
         let plain =
-            Front::open(&settings.bind, &settings.access, transport, options.clone(), make()).await.map_err(refused)?;
+            Front::open(listener, &settings.bind, &settings.access, options.clone(), make()).await.map_err(refused)?;
         let mut curve = None;
         if let Some((wanted, security)) = settings.curve.as_ref().zip(security) {
             let options = options.security(security);
-            let front = Front::open(&wanted.bind, &settings.access, Arc::new(Tcp::new()), options, make())
-                .await
-                .map_err(refused)?;
+            let front = Front::open(None, &wanted.bind, &settings.access, options, make()).await.map_err(refused)?;
             info!("for peers that encrypt there is {}", front.endpoint);
             curve = Some(front);
         }

@@ -1,7 +1,7 @@
 //! The flight recorder: what passed last, message by message, without bodies.
 //!
-//! A read that brings few messages is taken down message by message, with ids. Of one that brings many only the first
-//! runs of neighbours are, a line each, and the rest is counted: so that it costs next to nothing when there is much to
+//! A read that brings few messages is taken down message by message, with ids. Of one that brings many only the first run
+//! of neighbours is, as one line, and the rest is counted: so that it costs next to nothing when there is much to
 //! do. RPC as the original drivers send it has a connection for each message, and so is taken down whole.
 
 use std::collections::VecDeque;

@@ -1,6 +1,7 @@
 //! New settings for a running daemon: what can be taken at once, and what waits for a restart.
 
-use crate::settings::{LogSettings, Settings};
+use crate::logging::LogSettings;
+use crate::settings::Settings;
 
 /// What became of new settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,8 @@ impl Reload {
     pub fn of(running: &Settings, wanted: &Settings) -> Self {
         let mut settings = running.clone();
         let mut applied = Vec::new();
-        adopt("debug or verbose", &mut settings.log.level, &wanted.log.level, &mut applied);
+        adopt("debug or verbose", &mut settings.log.levels.all, &wanted.log.levels.all, &mut applied);
+        adopt("default_log_levels", &mut settings.log.levels.modules, &wanted.log.levels.modules, &mut applied);
         adopt("rpc_zmq_topic_backlog", &mut settings.topic_backlog, &wanted.topic_backlog, &mut applied);
         adopt("max_topics", &mut settings.limits.max_topics, &wanted.limits.max_topics, &mut applied);
         adopt("topic_max_octets", &mut settings.limits.topic_max_octets, &wanted.limits.topic_max_octets, &mut applied);
@@ -53,8 +55,8 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
         ("rpc_zmq_ipc_dir", running.ipc_dir != wanted.ipc_dir),
         ("rpc_zmq_host", running.host != wanted.host),
         (
-            "log_file, log_dir, use_stderr or use_json",
-            LogSettings { level: wanted.log.level, ..running.log.clone() } != wanted.log,
+            "log_file, log_dir, use_stderr, use_json, use_syslog, syslog_log_facility, use_journal or rate_limit_*",
+            LogSettings { levels: wanted.log.levels.clone(), ..running.log.clone() } != wanted.log,
         ),
         ("curve_port, curve_bind_address, curve_key_file or curve_clients", running.curve != wanted.curve),
         ("allow_from, max_connections_per_address or max_octets_per_second", running.access != wanted.access),

@@ -390,3 +390,49 @@ const LAG: Duration = PATIENCE.saturating_mul(10);
 /// Long enough for a consumer that runs on a busy machine to be scheduled and read what it has, short enough to pass
 /// unnoticed by other topics.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+    use zmtp::{Message, Pull};
+
+    use super::*;
+    use crate::cli::Cli;
+    use crate::settings::gather;
+
+    /// The clock stands still while anybody has something to do, so that the pace is the consumer's own: in the 20 ms that a
+    /// topic is given at a time, two messages of half a megabyte.
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_lags_unless_its_consumer_reads_on() {
+        for reads in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let cli = Cli::parse_from(["receiver", "--config-file", "/dev/null"]).unwrap();
+            let settings = Settings::from_config(&gather(&cli, []).unwrap()).unwrap();
+            let rules = Rules::new(&settings, dir.path(), &Budget::new(settings.limits.memory_limit), Clock::new());
+            let topic = Topic::parse(b"compute.host1").unwrap();
+            let route = Route::open(&topic, &rules).unwrap();
+            let mut pull = Pull::new(Options::new().recv_mark(Mark::messages(1)));
+            pull.connect(&format!("ipc://{}", topic.socket_path(dir.path()).unwrap().display())).unwrap();
+            while route.stats().peers == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            for _ in 0..60 {
+                route.push(Message::from(vec![0; 500_000]).into(), 0).unwrap();
+            }
+            assert!(route.is_behind());
+            let reading = async {
+                loop {
+                    if reads {
+                        pull.recv().await;
+                    }
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::select! {
+                () = route.catch_up() => {}
+                () = reading => {}
+            }
+            assert_eq!((route.lags(), route.budget.used() <= CAUGHT_UP), (!reads, reads));
+        }
+    }
+}

@@ -245,9 +245,10 @@ impl Router {
 impl Inbox for Router {
     fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
         // Once for all that one read brought: neither the clock nor the counters are for each message.
+        let each = run.messages() <= FEW;
         self.notes = Notes {
-            left: if self.routes.recorder.is_on() { RUNS } else { 0 },
-            each: run.messages() <= RUNS,
+            left: if self.routes.recorder.is_on() { if each { FEW } else { 1 } } else { 0 },
+            each,
             taken_down: 0,
             watched: self.routes.taps.any(),
         };
@@ -271,6 +272,6 @@ impl fmt::Debug for Router {
 /// The frame that names the style, counted from 0.
 const STYLE_FRAME: usize = 2;
 
-/// Runs of one read that the recorder takes down, and the messages of a read that it takes down one by one: so that of a
-/// full read, of some hundreds, recording costs each a few instructions.
-const RUNS: usize = 8;
+/// Messages of a read that the recorder takes down one by one; of a read that brings more, it takes down the first run. So
+/// each of the hundreds in a full read costs a few instructions more, and RPC at its usual pace is taken down whole.
+const FEW: usize = 8;

@@ -171,7 +171,7 @@ fn reload<E: std::fmt::Display>(
     let changes = Reload::of(settings, &wanted);
     *settings = changes.settings;
     receiver.apply(settings);
-    log.set_level(settings.log.level);
+    log.set_levels(settings.log.levels.clone());
     info!(
         "{why}: settings read; changed: {}",
         if changes.applied.is_empty() { "none".to_owned() } else { changes.applied.join(", ") }

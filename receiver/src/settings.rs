@@ -11,13 +11,13 @@ mod patterns;
 mod options;
 mod reader;
 mod admin;
+mod log;
 mod gather;
 mod limits;
 mod topics;
 mod access;
 mod curve;
 mod spool;
-mod log;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +30,6 @@ pub use self::admin::{AdminSettings, AdminSocket};
 pub use self::curve::CurveSettings;
 pub use self::gather::gather;
 pub use self::limits::Limits;
-pub use self::log::LogSettings;
 pub use self::options::{DECLARED, OURS};
 pub use self::patterns::Pattern;
 use self::reader::Reader;
@@ -38,6 +37,7 @@ pub use self::reader::Warning;
 pub use self::spool::SpoolSettings;
 pub use self::topics::{TopicPolicy, TopicSettings};
 use self::types::HostName;
+use crate::logging::LogSettings;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Settings {
             // Each is some hundred octets.
             flight_records: usize::try_from(reader.require(&options::FLIGHT_RECORDS)?.value).unwrap_or(0).min(1 << 20),
             admin: admin::admin(reader)?,
-            log: LogSettings::read(reader, &host)?,
+            log: log::log(reader, &host)?,
             host,
             warnings: reader.warnings.clone(),
         })
@@ -194,9 +194,6 @@ fn host(reader: &mut Reader<'_>) -> Result<String, SettingsError> {
 fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError> {
     reader.warn_if_set(&options::CONTEXTS, "has no effect here");
     reader.warn_if_set(&options::LOG_CONFIG_APPEND, "has no effect here: set debug, log_file or log_dir");
-    if reader.require(&options::USE_SYSLOG)?.value {
-        reader.warn_if_set(&options::USE_SYSLOG, "has no effect here: log to standard error or a file");
-    }
     // The receiver asks no matchmaker, whatever its name; only None is worth a word.
     let _ = reader.is_none(options::MATCHMAKER.declaration());
     Ok(())
@@ -204,9 +201,13 @@ fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError>
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use tracing::Level;
 
     use super::*;
+    use crate::cli::PROGRAM;
+    use crate::logging::{Facility, Levels, RateLimit};
 
     const FILE: &str = "[DEFAULT]\n";
 
@@ -260,7 +261,16 @@ mod tests {
                 listen: None,
                 metrics_max_topics: 1000,
             },
-            log: LogSettings { level: Level::INFO, file: None, stderr: true, json: None },
+            log: LogSettings {
+                levels: Levels::of(Level::INFO),
+                file: None,
+                stderr: true,
+                json: None,
+                syslog: None,
+                journal: false,
+                rate: None,
+                program: PROGRAM,
+            },
             warnings: Vec::new(),
         };
         assert_eq!(settings, expected);
@@ -359,17 +369,14 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_told_once_and_never_fails() {
-        let text = "[DEFAULT]\nrpc_zmq_contexts = $nonsense\nuse_syslog = yes\nlog_config = /etc/l\n\
-                    rpc_zmq_matchmaker = $nonsense\n";
+        let text = "[DEFAULT]\nrpc_zmq_contexts = $nonsense\nlog_config = /etc/l\nrpc_zmq_matchmaker = $nonsense\n";
         assert_eq!(
             told(text),
             [
                 "x.conf:2: rpc_zmq_contexts has no effect here",
-                "x.conf:4: log_config_append has no effect here: set debug, log_file or log_dir",
-                "x.conf:3: use_syslog has no effect here: log to standard error or a file",
+                "x.conf:3: log_config_append has no effect here: set debug, log_file or log_dir",
             ]
         );
-        assert_eq!(settings(&format!("{FILE}use_syslog = no")).warnings, []);
     }
 
     #[test]
@@ -410,7 +417,17 @@ mod tests {
         assert!(!log("log_file = x").stderr);
         assert!(log("use_stderr = false").stderr);
         assert_eq!(log("use_json = true\nrpc_zmq_host = h").json.as_deref(), Some("h"));
-        assert_eq!(log("verbose = False").level, Level::WARN);
-        assert_eq!(log("verbose = False\ndebug = True").level, Level::DEBUG);
+        assert_eq!(log("verbose = False").levels, Levels::of(Level::WARN));
+        assert_eq!(log("verbose = False\ndebug = True").levels, Levels::of(Level::DEBUG));
+        let levels = log("default_log_levels = amqp=WARN, zmtp=DEBUG").levels.to_string();
+        assert_eq!(levels, "info,amqp=warning,zmtp=debug");
+        let syslog = log("use_syslog = yes\nsyslog_log_facility = LOG_LOCAL3");
+        assert!(!syslog.stderr && syslog.syslog == Facility::named("local3"));
+        assert!(log("use_syslog = yes\nuse_stderr = yes").stderr);
+        let journal = log("use_journal = yes\nlog_file = x");
+        assert!(!journal.stderr && journal.journal && journal.file.is_some());
+        let limit = RateLimit { interval: Duration::from_secs(5), burst: 100, except: Some(Level::ERROR) };
+        assert_eq!(log("rate_limit_interval = 5\nrate_limit_burst = 100").rate, Some(limit));
+        assert_eq!(log("rate_limit_interval = 5").rate, None);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use matchmaker::{Host, NameError};
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
@@ -130,6 +130,13 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
+    let begin = move |tasks: &mut JoinSet<()>, message, permit: Result<OwnedSemaphorePermit, AcquireError>| {
+        let handling = handle(message);
+        tasks.spawn(async move {
+            handling.await;
+            drop(permit);
+        });
+    };
     let end = loop {
         let next = async {
             let permit = pool.clone().acquire_owned().await;
@@ -139,11 +146,7 @@ where
             next = next => next,
             end = &mut stopped => break end.unwrap_or_else(|_| Instant::now()),
         };
-        let handling = handle(message);
-        tasks.spawn(async move {
-            handling.await;
-            drop(permit);
-        });
+        begin(&mut tasks, message, permit);
         while tasks.try_join_next().is_some() {}
     };
 
@@ -155,15 +158,11 @@ where
         tokio::select! {
             biased;
             message = sources.recv() => {
-                let Ok(Ok(permit)) = timeout_at(end, pool.clone().acquire_owned()).await else {
+                let Ok(permit) = timeout_at(end, pool.clone().acquire_owned()).await else {
                     stopped.aborted += 1;
                     break;
                 };
-                let handling = handle(message);
-                tasks.spawn(async move {
-                    handling.await;
-                    drop(permit);
-                });
+                begin(&mut tasks, message, permit);
             }
             () = sleep_until(last_read) => break,
         }

@@ -11,6 +11,9 @@
 //!
 //! # A server and a client in one process
 //! ```
+//! # #[cfg(not(feature = "driver"))]
+//! # fn main() {}
+//! # #[cfg(feature = "driver")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;

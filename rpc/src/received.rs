@@ -88,10 +88,8 @@ impl<'a> Received<'a> {
             Body::V2 { context, message } => Self::plain(context, message, None),
             Body::MessagePack { context, message, payload } => Self::plain(context, message, Some(payload)),
             Body::Cast { json } => {
-                let pair = Text::new(json)?;
-                let mut elements = pair.elements();
-                let (Some(context), Some(message), None) = (elements.next(), elements.next(), elements.next()) else {
-                    return Err(MessageError::Pair);
+                let Some((context, message)) = Text::pair(json) else {
+                    return Err(Text::new(json).map_or_else(MessageError::from, |_| MessageError::Pair));
                 };
                 let context = Object::of_string(context, MessageError::Context)?;
                 Ok(Self { context, message: opened(message)?, packed: None })

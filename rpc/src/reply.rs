@@ -40,7 +40,10 @@ impl<'a> Reply<'a> {
     pub fn decode(body: Body<'a>) -> Result<Self, ReplyError> {
         let (message, packed) = match body {
             // The originals look at the last element only; in it no envelope is opened.
-            Body::Cast { json } => (Text::new(json)?.elements().last().ok_or(ReplyError::NoResponse)?, None),
+            Body::Cast { json } => match Text::pair(json) {
+                Some((_, message)) => (message, None),
+                None => (Text::new(json)?.elements().last().ok_or(ReplyError::NoResponse)?, None),
+            },
             Body::V2 { message, .. } => (Text::new(message)?, None),
             Body::MessagePack { message, payload, .. } => (Text::new(message)?, Some(payload)),
         };

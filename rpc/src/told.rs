@@ -7,6 +7,7 @@
 use serde_json::{Map, json};
 
 use crate::envelope::Envelope;
+use crate::excerpt::Excerpt;
 use crate::json::{Text, Value};
 use crate::mask::masked;
 use crate::payload::Payload;
@@ -24,7 +25,7 @@ pub fn told<F: AsRef<[u8]>>(frames: &[F]) -> serde_json::Value {
         Err(error) => return json!({ "frames": frames.len(), "octets": octets, "fault": error.to_string() }),
     };
     let mut said = Map::new();
-    said.insert("id".to_owned(), String::from_utf8_lossy(envelope.id).into());
+    said.insert("id".to_owned(), Excerpt::of(envelope.id).to_string().into());
     said.insert("topic".to_owned(), envelope.topic.as_str().into());
     said.insert("style".to_owned(), envelope.body.style().as_str().into());
     said.insert("octets".to_owned(), octets.into());
@@ -104,5 +105,7 @@ mod tests {
     fn what_is_no_message_is_told_without_its_octets() {
         let said = told(&[&b"s3cret"[..], b"\xff"]);
         assert!(said["fault"].is_string() && !said.to_string().contains("s3cret"), "{said}");
+        let said = told(&[r#"{"token": "s3cret"}"#, "t", "cast", "{}"]);
+        assert!(said["id"] == "…" && !said.to_string().contains("s3cret"), "{said}");
     }
 }

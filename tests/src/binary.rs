@@ -57,6 +57,11 @@ pub fn program(package: &str, program: &str) -> Result<PathBuf, BuildError> {
     build_once(package, "--bin", program, !cfg!(debug_assertions))
 }
 
+/// The example `program` of `package`, built with the profile of the test that asks.
+pub fn example(package: &str, program: &str) -> Result<PathBuf, BuildError> {
+    build_once(package, "--example", program, !cfg!(debug_assertions))
+}
+
 /// The example `program` of `package`, built as what is shipped is whatever the profile of the test: to be measured.
 pub fn measured(package: &str, program: &str) -> Result<PathBuf, BuildError> {
     build_once(package, "--example", program, true)

@@ -31,10 +31,12 @@ pub(crate) fn run() -> Result<(), LintError> {
     step("no runtime in the sans-IO core");
     tree::check_core_has_no_runtime()?;
     command::run(workspace::cargo().args(["check", "--package", "zmtp", "--no-default-features"]))?;
+    step("few crates below zmtp");
+    tree::check_zmtp_is_small()?;
     step("clippy");
     command::run(workspace::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    step("clippy, for each set of features of oslo-rpc");
-    for build in workspace::partial_builds_of_rpc() {
+    step("clippy, for other sets of features");
+    for build in workspace::other_builds() {
         command::run(workspace::cargo().arg("clippy").args(build).args(["--all-targets", "--", "-D", "warnings"]))?;
     }
     step("clippy, for what the benchmarks have of our own");

@@ -47,8 +47,7 @@ pub(crate) fn run(no_install: bool, arguments: &[OsString]) -> Result<(), TestEr
     };
     let mut outcome = run_counting(test().args(arguments), &mut counts);
     // Who names tests means those of the usual build.
-    let partial_builds = workspace::partial_builds_of_rpc().filter(|_| arguments.is_empty());
-    for build in partial_builds {
+    for build in workspace::other_builds().filter(|_| arguments.is_empty()) {
         let more = run_counting(test().args(build), &mut counts);
         outcome = outcome.and(more);
     }

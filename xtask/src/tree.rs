@@ -2,6 +2,7 @@
 //!
 //! It asks `cargo tree`, which knows features, rather than the lock file, which holds everything.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::command::{self, CommandError};
@@ -18,6 +19,8 @@ pub(crate) enum TreeError {
         "{crates} in the sans-IO core. Who brings it: cargo tree -p zmtp --no-default-features -e normal -i {first}"
     )]
     RuntimeInCore { crates: String, first: String },
+    #[error("zmtp with its default features brings {found} crates, itself included; {MOST} are the most that it may")]
+    TooMany { found: usize },
     #[error(transparent)]
     Cargo(#[from] CommandError),
 }
@@ -44,6 +47,20 @@ pub(crate) fn check_core_has_no_runtime() -> Result<(), TreeError> {
     }
 }
 
+/// Fails when `zmtp`, with tokio and without security, brings too many crates.
+pub(crate) fn check_zmtp_is_small() -> Result<(), TreeError> {
+    let mut tree = tree();
+    tree.args(["--package", "zmtp", "--edges", "normal", "--target", STATIC_TARGET]);
+    let found = crates(&command::capture(&mut tree)?);
+    if found <= MOST { Ok(()) } else { Err(TreeError::TooMany { found }) }
+}
+
+/// How many crates are in `tree`, each counted once.
+fn crates(tree: &str) -> usize {
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    names.len()
+}
+
 /// `cargo tree` without the branches: a crate a line, its name first.
 fn tree() -> Command {
     let mut command = workspace::cargo();
@@ -57,6 +74,9 @@ fn among(tree: &str, names: &[&str]) -> Vec<String> {
     names.iter().filter(in_tree).map(|name| (*name).to_owned()).collect()
 }
 
+/// Below 25, as those who choose a library count. 19 there are, five of them for macros.
+const MOST: usize = 24;
+
 /// Crates by which a build script compiles or finds C.
 const C_COMPILERS: &[&str] = &["cc", "cmake", "bindgen", "pkg-config", "vcpkg", "autotools", "nasm-rs"];
 
@@ -66,6 +86,11 @@ const RUNTIMES: &[&str] = &["tokio", "mio", "socket2", "async-io", "smol", "rust
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crate_is_counted_once() {
+        assert_eq!(crates("zmtp v0.1.0 (/here)\nbytes v1.12.1\nsyn v3.0.0\nsyn v3.0.0 (*)\n"), 3);
+    }
 
     #[test]
     fn names_are_matched_whole() {

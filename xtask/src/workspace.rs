@@ -44,10 +44,12 @@ fn is_fuzz_crate(package: &Package) -> bool {
     package.metadata["cargo-fuzz"] == true
 }
 
-/// Arguments of cargo for each set of features that `oslo-rpc` may be built with, but for the default.
-pub(crate) fn partial_builds_of_rpc() -> impl Iterator<Item = [&'static str; 5]> {
-    let sets = ["", "message", "driver", "consul", "redis"];
-    sets.into_iter().map(|features| ["--package", "oslo-rpc", "--no-default-features", "--features", features])
+/// Arguments of cargo for the sets of features, other than the usual, that are built and tested too: each that `oslo-rpc` may
+/// have, and all of `zmtp`.
+pub(crate) fn other_builds() -> impl Iterator<Item = [&'static str; 5]> {
+    let rpc = ["", "message", "driver", "consul", "redis"].map(|features| ("oslo-rpc", features));
+    let sets = rpc.into_iter().chain([("zmtp", "curve,tracing")]);
+    sets.map(|(package, features)| ["--package", package, "--no-default-features", "--features", features])
 }
 
 /// What the shipped programs are built for: the one target whose executables need nothing of the host.

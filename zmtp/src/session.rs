@@ -12,7 +12,7 @@ use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -198,9 +198,9 @@ impl Session {
 
     /// Moves messages until one side ends it. Dropping the future ends it too; either way the port is detached and
     /// gets back what was not written.
-    pub(crate) async fn run<P: Port>(self, port: &mut P, peer: &PeerInfo) -> (Disconnect, Traffic) {
+    pub(crate) fn run<'p, P: Port>(self: Box<Self>, port: &'p mut P, peer: &PeerInfo) -> Attached<'p, P> {
         port.attach(peer);
-        let mut attached = Attached {
+        Attached {
             session: self,
             port,
             waiting: Run::default(),
@@ -208,11 +208,7 @@ impl Session {
             blocked: false,
             farewell: Farewell::None,
             detached: false,
-        };
-        let cause = poll_fn(|cx| attached.poll(cx)).await;
-        attached.detach();
-        let sent = attached.session.connection.messages_written();
-        (cause, Traffic { sent, received: attached.received })
+        }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<usize>> {
@@ -295,9 +291,10 @@ impl Drop for Unfinished {
     }
 }
 
-/// A session in its port; detaches when dropped.
-struct Attached<'p, P: Port> {
-    session: Session,
+/// A session in its port; detaches when dropped. A future by hand, since the memory of an idle connection is mostly what
+/// its task holds, and an `async fn` holds its arguments twice.
+pub(crate) struct Attached<'p, P: Port> {
+    session: Box<Session>,
     port: &'p mut P,
     /// Messages that came and wait for room in the port.
     waiting: Run,
@@ -322,7 +319,7 @@ enum Farewell {
 }
 
 impl<P: Port> Attached<'_, P> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
         match self.poll_work(cx) {
             Ok(Poll::Pending) => {
                 if self.blocked {
@@ -424,6 +421,17 @@ impl<P: Port> Attached<'_, P> {
             let unsent = connection.take_unsent();
             self.port.detach(unsent, connection.messages_written());
         }
+    }
+}
+
+impl<P: Port> Future for Attached<'_, P> {
+    type Output = (Disconnect, Traffic);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let cause = ready!(self.poll_end(cx));
+        self.detach();
+        let sent = self.session.connection.messages_written();
+        Poll::Ready((cause, Traffic { sent, received: self.received }))
     }
 }
 

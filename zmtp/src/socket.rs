@@ -23,7 +23,7 @@ mod intake;
 
 pub use intake::{Inbox, Intake};
 pub use monitor::{Monitor, SocketEvent};
-pub use options::{GiveUp, Options};
+pub use options::{GiveUp, NotAProperty, Options};
 pub use outcome::{BindError, CloseReport, ConnectError, SendError};
 pub use publish::Pub;
 pub use pull::Pull;

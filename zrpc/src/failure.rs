@@ -124,24 +124,21 @@ fn remote(error: &RemoteError) -> String {
 /// How far a request came, a line for each step.
 fn journey(told: &TimedOut) -> String {
     let TimedOut { topic, method, id, waited, stage } = told;
-    let (address, connected, written, next) = match stage {
-        Stage::Lookup => (None, "no", "no", "see that the registry of the matchmaker runs".to_owned()),
-        Stage::Matched { address, failure } => {
-            let failure = failure.as_deref().unwrap_or("not yet");
-            let text = format!(
-                "no ({failure})\n  written    no\n  reply      no\n  next       see that the receiver runs at {address}, and rpc_zmq_port"
-            );
-            return format!(
-                "no reply from {topic} to {method} within {:.1} s\n  id         {id}\n  matched    {address}\n  connected  {text}",
-                waited.as_secs_f64()
-            );
-        }
+    let no = || "no".to_owned();
+    let (matched, connected, written, next) = match stage {
+        Stage::Lookup => (no(), no(), "no", "see that the registry of the matchmaker runs".to_owned()),
+        Stage::Matched { address, failure } => (
+            address.clone(),
+            format!("no ({})", failure.as_deref().unwrap_or("not yet")),
+            "no",
+            format!("see that the receiver runs at {address}, and rpc_zmq_port"),
+        ),
         Stage::Connected { address } => {
-            (Some(address), "yes", "no", format!("the receiver at {address} does not read: see its log"))
+            (address.clone(), "yes".to_owned(), "no", format!("the receiver at {address} does not read: see its log"))
         }
         Stage::Written { address } => (
-            Some(address),
-            "yes",
+            address.clone(),
+            "yes".to_owned(),
             "yes",
             format!(
                 "see that the service runs behind {address} under the rpc_zmq_host that ends the topic, and that the \
@@ -150,9 +147,8 @@ fn journey(told: &TimedOut) -> String {
         ),
     };
     format!(
-        "no reply from {topic} to {method} within {:.1} s\n  id         {id}\n  matched    {}\n  connected  {connected}\n  \
+        "no reply from {topic} to {method} within {:.1} s\n  id         {id}\n  matched    {matched}\n  connected  {connected}\n  \
          written    {written}\n  reply      no\n  next       {next}",
         waited.as_secs_f64(),
-        address.map_or("no", String::as_str),
     )
 }

@@ -8,7 +8,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
-use tracing::{Level, info};
+use tracing::info;
 
 use super::desk::Desk;
 use super::metrics::metrics;
@@ -99,20 +99,18 @@ where
     B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
-        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is the name of a level, such as debug");
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is a level, such as debug or zmtp=debug");
     };
     let body = body.to_bytes();
-    let name = String::from_utf8_lossy(&body).trim().to_ascii_lowercase();
-    let level = match name.as_str() {
-        "error" => Level::ERROR,
-        "warn" | "warning" => Level::WARN,
-        "info" => Level::INFO,
-        "debug" => Level::DEBUG,
-        _ => return refusal(StatusCode::BAD_REQUEST, "the levels are error, warning, info and debug"),
+    let text = String::from_utf8_lossy(&body);
+    let Some(levels) = desk.log.levels().changed_by(text.trim()) else {
+        let how =
+            "error, warning, info or debug, or modules with one of these, as in zmtp=debug,zmq_receiver.drops=error";
+        return refusal(StatusCode::BAD_REQUEST, format!("a level is {how}"));
     };
-    desk.log.set_level(level);
-    info!(%level, "the log's level was set by the admin endpoint; a reload sets that of the configuration");
-    json(StatusCode::OK, &serde_json::json!({ "level": name }))
+    desk.log.set_levels(levels.clone());
+    info!(%levels, "the log's levels were set by the admin endpoint; a reload sets those of the configuration");
+    json(StatusCode::OK, &serde_json::json!({ "level": levels.to_string() }))
 }
 
 /// The first value of a field of the query.

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::process::process;
@@ -85,7 +86,10 @@ impl Desk {
     pub(super) async fn reload(&self) -> Result<Reloaded, String> {
         let (done, outcome) = oneshot::channel();
         let gone = "the receiver is stopping";
-        self.orders.try_send(Order::Reload(done)).map_err(|_| gone.to_owned())?;
+        self.orders.try_send(Order::Reload(done)).map_err(|error| match error {
+            TrySendError::Full(_) => "others ask for the same at this moment; ask again".to_owned(),
+            TrySendError::Closed(_) => gone.to_owned(),
+        })?;
         outcome.await.map_err(|_| gone.to_owned())?
     }
 
@@ -122,7 +126,7 @@ impl Desk {
             endpoint,
             ipc_dir: dir.display().to_string(),
             uptime_seconds: self.begun.elapsed().as_secs_f64(),
-            log_level: self.log.level().to_string(),
+            log_level: self.log.levels().to_string(),
             topics: totals.topics.len(),
             connections: totals.connections,
             connections_total: totals.connections_total,

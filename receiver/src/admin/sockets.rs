@@ -1,14 +1,13 @@
 //! Where the endpoint listens, and with which rights.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::DirBuilder;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use zmtp::transport::{Ipc, Listener, Transport};
+use zmtp::transport::{Ipc, Listener, Tcp, Transport};
 
-use crate::inherited::Inherited;
 use crate::settings::AdminSocket;
 
 /// The endpoint cannot listen where an operator wants it.
@@ -57,9 +56,7 @@ async fn at(path: &Path) -> io::Result<Box<dyn Listener>> {
         // Only the last part: a missing /run is not ours to make.
         DirBuilder::new().mode(DIRECTORY_MODE).create(directory)?;
     }
-    let listener = Ipc::new().bind(name).await?;
-    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
-    Ok(listener)
+    Ipc::new().mode(SOCKET_MODE).bind(name).await
 }
 
 /// Opens a TCP address.
@@ -69,7 +66,7 @@ async fn at(path: &Path) -> io::Result<Box<dyn Listener>> {
 pub(super) async fn tcp(address: SocketAddr) -> Result<Box<dyn Listener>, AdminError> {
     let refused = |source| AdminError::Listen { address, source };
     let listener = TcpListener::bind(address).map_err(refused)?;
-    Inherited::new(listener).bind("").await.map_err(refused)
+    Tcp::new().adopt(listener.into()).map_err(refused)
 }
 
 /// The paths at which the socket of these settings may be: the one that is set, and for the default, which an ordinary
@@ -87,6 +84,9 @@ const SOCKET_MODE: u32 = 0o660;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[tokio::test]

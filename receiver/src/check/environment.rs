@@ -14,8 +14,9 @@ use zmtp::{BindError, Options, Pull};
 use super::{Finding, Level};
 use crate::dir_lock::{DirLock, DirLockError};
 use crate::keys;
+use crate::logging::{JOURNAL, LogSettings, SYSLOG};
 use crate::receiver::StartError;
-use crate::settings::{CurveSettings, IpcDir, LogSettings, Settings};
+use crate::settings::{CurveSettings, IpcDir, Settings};
 
 /// Looks at everything, whatever is found.
 pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
@@ -31,7 +32,8 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     });
     findings.push(host(&settings.host));
     findings.extend(settings.curve.iter().flat_map(key_files));
-    findings.extend(log(&settings.log));
+    findings.extend(log_file(settings.log.file.as_deref()));
+    findings.extend(log_daemons(&settings.log));
     findings
 }
 
@@ -115,8 +117,17 @@ fn host(name: &str) -> Finding {
     }
 }
 
-fn log(settings: &LogSettings) -> Option<Finding> {
-    let file = settings.file.as_deref()?;
+/// Without its daemon the log goes on, elsewhere.
+fn log_daemons(settings: &LogSettings) -> Vec<Finding> {
+    let wanted = [("use_syslog", settings.syslog.is_some(), SYSLOG), ("use_journal", settings.journal, JOURNAL)];
+    let absent = wanted.into_iter().filter(|(_, wanted, socket)| *wanted && !Path::new(socket).exists());
+    absent
+        .map(|(option, _, socket)| warning(format!("{option}: nobody listens on {socket}; lines go to standard error")))
+        .collect()
+}
+
+fn log_file(file: Option<&Path>) -> Option<Finding> {
+    let file = file?;
     let shown = file.display();
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let place = if file.exists() { access(file, Access::WRITE_OK).map_err(io::Error::from) } else { writable(parent) };
@@ -182,9 +193,7 @@ mod tests {
     #[test]
     fn a_log_that_cannot_be_written_is_an_error() {
         let root = tempfile::tempdir().unwrap();
-        let to = |file: &Path| {
-            log(&LogSettings { level: tracing::Level::INFO, file: Some(file.to_owned()), stderr: false, json: None })
-        };
+        let to = |file: &Path| log_file(Some(file));
         assert_eq!(to(&root.path().join("x.log")).unwrap().level, Level::Ok);
         assert!(!root.path().join("x.log").exists());
         assert_eq!(to(&root.path().join("none/x.log")).unwrap().level, Level::Error);

@@ -77,7 +77,7 @@ mod tests {
         let settings = Settings::from_config(&config).unwrap();
         assert_eq!(settings.bind.port, 2);
         assert_eq!(settings.host, "a");
-        assert_eq!(settings.log.level, Level::INFO);
+        assert_eq!(settings.log.levels.all, Level::INFO);
         assert_eq!(settings.log.file, Some("/l".into()));
     }
 
@@ -92,9 +92,9 @@ mod tests {
         let told = Settings::from_config(&config).unwrap_err().to_string();
         assert!(told.starts_with("environment OS_ZMQ_RECEIVER__MAX_TOPICS: [zmq_receiver] max_topics: "), "{told}");
 
-        let cli = Cli { use_syslog: Some(true), ..no_file() };
+        let cli = Cli { log_config_append: Some("/x".to_owned()), ..no_file() };
         let settings = Settings::from_config(&gather(&cli, []).unwrap()).unwrap();
-        assert!(settings.warnings[0].to_string().starts_with("--use-syslog: use_syslog has no effect"));
+        assert!(settings.warnings[0].to_string().starts_with("--log-config-append: log_config_append has no effect"));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use zmtp::Overflow;
 
 use super::patterns::{Patterns, PerTopic};
 use super::types::{
-    AbsolutePath, Address, AnyPath, Count, Deadline, Fsync, HostName, Listen, Networks, Octets, Port, Wait,
+    AbsolutePath, Address, AnyPath, Count, Deadline, Fsync, HostName, LevelName, Listen, ModuleLevels, Networks,
+    Octets, Port, SyslogFacility, Wait,
 };
 
 pub(super) const BIND_ADDRESS: Opt<Address> =
@@ -57,7 +58,27 @@ pub(super) const USE_STDERR: Opt<bool> =
 
 pub(super) const USE_JSON: Opt<bool> = Opt::new("use_json", "Log lines as JSON objects instead of text.").or("false");
 
-pub(super) const USE_SYSLOG: Opt<bool> = Opt::new("use_syslog", "Without effect here.").or("false");
+pub(super) const DEFAULT_LOG_LEVELS: Opt<ModuleLevels> = Opt::new(
+    "default_log_levels",
+    "Levels of single modules, as in zmtp=DEBUG,zmq_receiver.drops=ERROR; modules of other programs may stand there.",
+);
+
+pub(super) const USE_SYSLOG: Opt<bool> = Opt::new("use_syslog", "Log to syslog.").or("false");
+
+pub(super) const SYSLOG_LOG_FACILITY: Opt<SyslogFacility> =
+    Opt::new("syslog_log_facility", "Whose lines they are to syslog.").or("LOG_USER");
+
+pub(super) const USE_JOURNAL: Opt<bool> =
+    Opt::new("use_journal", "Log to systemd's journal, fields as fields.").or("false");
+
+pub(super) const RATE_LIMIT_INTERVAL: Opt<i64> =
+    Opt::new("rate_limit_interval", "Seconds in which there may be rate_limit_burst lines; 0: any number.").or("0");
+
+pub(super) const RATE_LIMIT_BURST: Opt<i64> =
+    Opt::new("rate_limit_burst", "Lines in rate_limit_interval; further ones are left out and counted.").or("0");
+
+pub(super) const RATE_LIMIT_EXCEPT_LEVEL: Opt<LevelName> =
+    Opt::new("rate_limit_except_level", "Lines of this level and more severe ones are not limited.").or("CRITICAL");
 
 pub(super) const LOG_CONFIG_APPEND: Opt<AnyPath> =
     Opt::new("log_config_append", "Without effect here.").formerly(&[("DEFAULT", "log_config")]);
@@ -225,7 +246,13 @@ pub const DECLARED: &[Declaration] = &[
     *LOG_DIR.declaration(),
     *USE_STDERR.declaration(),
     *USE_JSON.declaration(),
+    *DEFAULT_LOG_LEVELS.declaration(),
     *USE_SYSLOG.declaration(),
+    *SYSLOG_LOG_FACILITY.declaration(),
+    *USE_JOURNAL.declaration(),
+    *RATE_LIMIT_INTERVAL.declaration(),
+    *RATE_LIMIT_BURST.declaration(),
+    *RATE_LIMIT_EXCEPT_LEVEL.declaration(),
     *LOG_CONFIG_APPEND.declaration(),
     *MAX_TOPICS.declaration(),
     *MAX_CONNECTIONS.declaration(),

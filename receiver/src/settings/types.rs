@@ -10,7 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oslo_config::{Malformed, OptType};
+use tracing::Level;
 use zmtp::transport::Network;
+
+use crate::logging::{Facility, level};
 
 /// Where to listen: `*`, an IP address (IPv6 bare or in brackets), or the name of a network
 /// interface. Kept without brackets.
@@ -50,6 +53,47 @@ impl OptType for Listen {
     fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
         let address = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
         unless_empty(text, address.map(Self))
+    }
+}
+
+/// Levels of single modules.
+#[derive(Debug, PartialEq)]
+pub(super) struct ModuleLevels(pub(super) Vec<(String, Level)>);
+
+impl OptType for ModuleLevels {
+    const EXPECTED: &'static str = "modules and levels, such as zmtp=DEBUG,zmq_receiver.drops=ERROR";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        let read = |pair: &str| {
+            let (module, name) = pair.split_once('=')?;
+            Some((module.trim().to_owned(), level(name.trim())?))
+        };
+        unless_empty(text, pairs.map(read).collect::<Option<_>>().map(Self))
+    }
+}
+
+/// A level of Python's `logging`.
+#[derive(Debug, PartialEq)]
+pub(super) struct LevelName(pub(super) Level);
+
+impl OptType for LevelName {
+    const EXPECTED: &'static str = "CRITICAL, ERROR, WARNING, INFO or DEBUG";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        unless_empty(text, level(text).map(Self))
+    }
+}
+
+/// A facility of syslog.
+#[derive(Debug, PartialEq)]
+pub(super) struct SyslogFacility(pub(super) Facility);
+
+impl OptType for SyslogFacility {
+    const EXPECTED: &'static str = "a facility of syslog, such as LOG_USER, LOG_DAEMON or LOG_LOCAL0";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        unless_empty(text, Facility::named(text).map(Self))
     }
 }
 
@@ -280,6 +324,16 @@ mod tests {
     fn counts() {
         assert_eq!(value("4096"), Some(Count(4096)));
         refused::<Count>(&["0", "-1", "4294967296", "1e3", "unlimited"]);
+    }
+
+    #[test]
+    fn levels_and_facilities() {
+        let levels = vec![("amqp".to_owned(), Level::WARN), ("zmtp".to_owned(), Level::DEBUG)];
+        assert_eq!(value("amqp=WARN, zmtp = debug,"), Some(ModuleLevels(levels)));
+        refused::<ModuleLevels>(&["zmtp", "zmtp=loud", "=,"]);
+        assert_eq!(value("CRITICAL"), Some(LevelName(Level::ERROR)));
+        refused::<LevelName>(&["LOUD", "10"]);
+        refused::<SyslogFacility>(&["LOG_NONSENSE", "24"]);
     }
 
     #[test]

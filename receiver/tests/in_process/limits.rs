@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::time::sleep;
 use zmtp::Message;
 
 use crate::Result;
@@ -223,41 +222,6 @@ async fn replies_of_24_mb_at_once_are_held_for_their_callers() -> Result {
         soon(caller.read_exact(&mut got)).await??;
         assert!(got == raw::wire(&reply(n)), "reply {n}");
     }
-    assert!(site.totals().dropped.is_empty(), "{:?}", site.totals().dropped);
-    Ok(())
-}
-
-/// The clock stands still while anybody has something to do, so that the pace is the consumer's own.
-#[tokio::test(start_paused = true)]
-async fn a_sender_is_slowed_to_the_pace_of_a_consumer_that_reads_on() -> Result {
-    const TOPIC: &str = "compute.host1";
-    let site = Site::start(|settings| settings.limits.topic_max_octets = 4 << 20).await?;
-    let push = site.push()?;
-    let message = cast(TOPIC, "x".repeat(60_000));
-    push.send(message.clone()).await?;
-    site.until_received(1).await?;
-    let mut consumer = UnixStream::connect(site.path(TOPIC)?).await?;
-    raw::handshake(&mut consumer, "PULL").await?;
-    site.until_connected(TOPIC, 1).await?;
-    let sending = tokio::spawn({
-        let message = message.clone();
-        async move {
-            for _ in 1..300 {
-                push.send(message.clone()).await?;
-            }
-            Ok::<_, zmtp::SendError>(push)
-        }
-    });
-    // 50 MB/s, where a topic that is behind is given 20 ms at a time.
-    let mut left = 300 * message.octets();
-    let mut some = vec![0; 500_000];
-    while left > 0 {
-        let n = left.min(some.len());
-        soon(consumer.read_exact(&mut some[..n])).await??;
-        left -= n;
-        sleep(Duration::from_millis(10)).await;
-    }
-    sending.await??;
     assert!(site.totals().dropped.is_empty(), "{:?}", site.totals().dropped);
     Ok(())
 }

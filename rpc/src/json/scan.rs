@@ -46,6 +46,21 @@ pub(super) fn check(octets: &[u8]) -> Result<&str, JsonError> {
     }
 }
 
+/// The two values of an array of two, with no more than blanks around it. `None`: it is something else, or no JSON.
+pub(super) fn check_pair(octets: &[u8]) -> Option<(&str, &str)> {
+    let text = from_utf8(octets).ok()?;
+    let next = |at: usize, expected: u8| {
+        let at = skip_blanks(octets, at);
+        (octets.get(at) == Some(&expected)).then(|| skip_blanks(octets, at + 1))
+    };
+    let first = next(0, b'[')?;
+    let first_end = value(octets, first).ok()?;
+    let second = next(first_end, b',')?;
+    let second_end = value(octets, second).ok()?;
+    let end = next(second_end, b']')?;
+    octets.get(end).is_none().then_some((&text[first..first_end], &text[second..second_end]))
+}
+
 /// The offset behind the value that begins at `at`.
 pub(super) fn value(octets: &[u8], mut at: usize) -> Result<usize, JsonError> {
     let mut open = Open::default();
@@ -199,9 +214,9 @@ fn before(octets: &[u8], marks: impl Fn(u64) -> u64) -> usize {
             return n * WORD + found.trailing_zeros() as usize / 8;
         }
     }
-    let mut word = [0; WORD];
-    word[..rest.len()].copy_from_slice(rest);
-    let found = marks(u64::from_le_bytes(word));
+    // Few octets, and a call to copy them costs more than this.
+    let word = rest.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet));
+    let found = marks(word);
     words.len() * WORD + rest.len().min(found.trailing_zeros() as usize / 8)
 }
 
@@ -337,6 +352,12 @@ mod tests {
             assert_eq!(check(text.as_bytes()), Ok(text));
         }
         assert_eq!(check(b" \t\r\n[1 , 2 ]\n"), Ok("[1 , 2 ]"));
+        assert_eq!(check_pair(b" [ \"a\" , {\"b\":[]} ]\n"), Some(("\"a\"", "{\"b\":[]}")));
+        for other in
+            [&b"[1]"[..], b"[1,2,3]", b"{\"a\":1}", b"[1,2", b"[1,2]]", b"[1,]", b"[,]", b"", b"[1 2]", b"[\xff,1]"]
+        {
+            assert_eq!(check_pair(other), None);
+        }
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl<'a> Text<'a> {
         scan::check(octets).map(Self)
     }
 
+    /// Checks octets that are to be an array of two; its elements. `None`: they are not.
+    pub(crate) fn pair(octets: &'a [u8]) -> Option<(Self, Self)> {
+        scan::check_pair(octets).map(|(first, second)| (Self(first), Self(second)))
+    }
+
     /// A text that was checked before, such as one kept in a `String`.
     ///
     /// One that was not can make the other methods come to less, never to a panic.

@@ -1,10 +1,14 @@
 //! A call's result, its errors, and where it goes.
 
+use std::fmt;
+use std::future::pending;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use matchmaker::{Answer, Backend, MatchMaker, Member, Topic};
 use oslo_rpc::envelope::Style;
 use oslo_rpc::json::Value;
-use oslo_rpc::{CallError, Client, Context, Endpoint, RemoteError, Server, Settings, Stage};
+use oslo_rpc::{CallError, Client, Context, Endpoint, RemoteError, Server, Settings, Stage, Target, Transport};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -167,3 +171,59 @@ async fn no_time_is_too_long() {
     assert_eq!(server.stop(Duration::MAX).await.aborted, 0);
     assert_eq!(transport.close(Duration::MAX).await.dropped, 0);
 }
+
+/// A registry that does not answer.
+#[derive(Debug)]
+struct Silent;
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("silence")
+    }
+}
+
+impl Backend for Silent {
+    fn members<'a>(&'a self, _: &'a Topic) -> Answer<'a, Arc<[Member]>> {
+        Box::pin(pending())
+    }
+
+    fn topics(&self) -> Answer<'_, Vec<Topic>> {
+        Box::pin(pending())
+    }
+}
+
+#[tokio::test]
+async fn b29_a_timeout_tells_each_stage_from_the_next() {
+    let stage = async |client: &Client, target: Target, octets: usize| {
+        let error = client.call::<()>(&target, "echo", &echo("x".repeat(octets))).await.unwrap_err();
+        let CallError::TimedOut(told) = error else { panic!("{error}") };
+        (told.stage.clone(), told.to_string())
+    };
+    let mut settings = Settings::new("localhost".parse().unwrap());
+    settings.listen = Some("127.0.0.1:0".to_owned());
+    let silent = Transport::with_matchmaker(settings, MatchMaker::new(Arc::new(Silent))).await.unwrap();
+    let (found, told) = stage(&Client::new(&silent).with_timeout(SHORT), topic(), 1).await;
+    assert!(found == Stage::Lookup && told.ends_with("see that its registry runs"), "{told}");
+
+    let site = Site::default();
+    let client = Client::new(&site.transport().await).with_timeout(SHORT);
+    let (found, told) = stage(&client, topic().server("127.0.0.1:1"), 1).await;
+    assert!(matches!(found, Stage::Matched { .. }) && told.contains("refused"), "{told}");
+
+    // One that takes a message, reads one more, and then no more; and one that is more than the system keeps for it.
+    let unread = zmtp::Pull::new(zmtp::Options::new().recv_mark(zmtp::Mark::messages(1)));
+    let endpoint = unread.bind("tcp://127.0.0.1:*").await.unwrap();
+    for _ in 0..2 {
+        let (found, told) = stage(&client, topic().server(endpoint.address()), 1).await;
+        assert!(matches!(found, Stage::Written { .. }) && told.contains("no reply; see"), "{told}");
+    }
+    let client = client.with_timeout(LONG);
+    let (found, told) = stage(&client, topic().server(endpoint.address()), 20_000_000).await;
+    assert!(matches!(found, Stage::Connected { .. }) && told.contains("does not read: see its log"), "{told}");
+}
+
+/// Ample for a connection on this machine.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// What a request of 20 MB takes from a debug build to the system on a busy machine, and more.
+const LONG: Duration = Duration::from_secs(2);

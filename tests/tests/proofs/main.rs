@@ -69,7 +69,7 @@ const BEGIN: &str = "<!-- from tests/proofs/threats.txt -->";
 const END: &str = "<!-- end -->";
 
 /// Rows of CONFORMANCE.md that are held, so that none is lost unnoticed.
-const HELD: usize = 127;
+const HELD: usize = 152;
 
 /// Threats of SECURITY.md that have a test.
-const WARDED: usize = 62;
+const WARDED: usize = 66;

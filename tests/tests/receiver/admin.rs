@@ -89,9 +89,11 @@ fn it_changes_what_can_be_changed() -> anyhow::Result<()> {
     ensure!(get(&site, "/readyz")? == json!({"ready": true, "reasons": []}));
 
     let (status, _) = curl(&site, &["-X", "PUT", "-d", "warning"], "/loglevel")?;
-    ensure!(status == 200 && get(&site, "/varz")?["log_level"] == "warn");
+    ensure!(status == 200 && get(&site, "/varz")?["log_level"] == "warning");
     let (status, told) = curl(&site, &["-X", "PUT", "-d", "loud"], "/loglevel")?;
-    ensure!(status == 400 && told.contains("error, warning, info and debug"), "{told}");
+    ensure!(status == 400 && told.contains("error, warning, info or debug"), "{told}");
+    let (status, _) = curl(&site, &["-X", "PUT", "-d", "zmtp=debug,info"], "/loglevel")?;
+    ensure!(status == 200 && get(&site, "/varz")?["log_level"] == "info,zmtp=debug");
 
     let text = std::fs::read_to_string(site.config_file())?;
     std::fs::write(site.config_file(), text.clone() + "max_frames = 9\nhold_time = 1\n")?;

@@ -5,7 +5,7 @@
 //! [`limits`] (what an operator sees of them), [`restart`] (after a crash), [`spool`] (what is on disk meanwhile),
 //! [`signals`] (the end), [`reload`] (other signals), [`manager`] (systemd), [`curl`] (a client of HTTP), [`admin`] (the
 //! admin endpoint), [`observe`] (the commands that ask it), [`metrics`] (Prometheus), [`passing`] (messages as they pass),
-//! [`page`] (the status page), [`package`] (the Debian package and its unit), [`bugs`] (of the original, what is left of
+//! [`log`] (where lines go, and what never stands in one), [`page`] (the status page), [`package`] (the Debian package and its unit), [`bugs`] (of the original, what is left of
 //! them).
 //! What it does to messages in detail is tested in its own crate, in one process; bad input in `hostile.rs`, and that
 //! nothing is lost in `nothing_lost.rs`.
@@ -26,6 +26,7 @@ mod admin;
 mod observe;
 mod metrics;
 mod passing;
+mod log;
 mod page;
 mod package;
 mod bugs;

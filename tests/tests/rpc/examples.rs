@@ -13,31 +13,22 @@ fn a_service_in_rust_is_called_from_rust_and_from_python() -> anyhow::Result<()>
     let host = Host::localhost(Release::Kilo, tests::loopback::free_port()?)?;
     let mut receiver = Program::start("receiver", &mut host.receiver(&binary::receiver()?))?;
     receiver.wait_until_listening(host.address(), LIMIT)?;
-    // Built first, so that no time is taken for it later.
-    ensure!(cargo("build").args(["--example", "calculator", "--example", "caller"]).status()?.success());
-
-    let example = |name: &str| {
-        let mut command = cargo("run");
-        command.args(["--example", name, "--"]).arg(host.config_file());
-        command
+    let example = |name: &str| -> anyhow::Result<Command> {
+        let mut command = Command::new(binary::example("oslo-rpc", name)?);
+        command.arg(host.config_file());
+        Ok(command)
     };
-    let mut calculator = Program::start("calculator", &mut example("calculator"))?;
+    let mut calculator = Program::start("calculator", &mut example("calculator")?)?;
     ensure!(calculator.next_line(LIMIT)? == "serving calculator");
     let mut python = Command::new(Release::Kilo.interpreter()?);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../rpc/examples/caller.py");
     python.args(["-B", "-W", "ignore", script]).arg(host.config_file());
-    for caller in [&mut example("caller"), &mut python] {
+    for caller in [&mut example("caller")?, &mut python] {
         let output = caller.output()?;
         let said = String::from_utf8_lossy(&output.stdout);
         ensure!(said == "2 + 3 = 5\n1 / 0: division by zero\n", "{output:?}");
     }
     Ok(())
-}
-
-fn cargo(command: &str) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([command, "--quiet", "--package", "oslo-rpc"]);
-    cargo
 }
 
 /// Generous: two cores may be running other tests.

@@ -9,6 +9,19 @@ use std::sync::{
 ///
 /// A queue asks before it takes messages and gives back when they leave, so a program with thousands of sockets has one
 /// figure that bounds its memory, and with a [part](Self::part) of it per socket also one for each.
+///
+/// ```
+/// # #[cfg(feature = "tokio")]
+/// # fn main() {
+/// use zmtp::{Budget, Options};
+///
+/// let all = Budget::new(256 << 20);
+/// let options = Options::new().budget(all.part(64 << 20));
+/// assert_eq!((all.used(), all.left()), (0, 256 << 20));
+/// # }
+/// # #[cfg(not(feature = "tokio"))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Inner>);
 

@@ -41,6 +41,43 @@ use super::{
 /// **One rule.** After any `handle_*`, drain `poll_event`, then write what `poll_transmit` shows, then sleep until
 /// `poll_timeout`. After an error only `poll_transmit`, `handle_written` and drop are of use.
 ///
+/// ```
+/// use std::{io::IoSlice, time::{Duration, Instant}};
+/// use bytes::BufMut as _;
+/// use zmtp::proto::{Connection, Event, Limits, Message, Setup, SocketType};
+///
+/// let now = Instant::now();
+/// let connection = |socket_type| {
+///     Connection::new(Setup { socket_type, limits: Limits::default(), handshake_timeout: Duration::from_secs(30) }, now)
+/// };
+/// let mut push = connection(SocketType::Push);
+/// let mut pull = connection(SocketType::Pull);
+/// // Here memory is the network.
+/// let carry = |from: &mut Connection, to: &mut Connection| {
+///     let mut slices = [IoSlice::new(&[]); 8];
+///     let n = from.poll_transmit(&mut slices);
+///     let octets: Vec<u8> = slices[..n].iter().flat_map(|slice| slice.to_vec()).collect();
+///     from.handle_written(octets.len());
+///     to.read_buffer().put_slice(&octets);
+///     to.handle_read();
+///     let mut events = Vec::new();
+///     while let Some(event) = to.poll_event()? {
+///         events.push(event);
+///     }
+///     Ok::<_, zmtp::ProtocolError>(events)
+/// };
+/// # (|| {
+/// while !push.is_ready() || !pull.is_ready() {
+///     carry(&mut push, &mut pull)?;
+///     carry(&mut pull, &mut push)?;
+/// }
+/// push.send(Message::from("hello").into());
+/// let events = carry(&mut push, &mut pull)?;
+/// assert!(matches!(&events[..], [Event::Run(run)] if run.messages() == 1));
+/// # Ok::<_, zmtp::ProtocolError>(())
+/// # })().unwrap();
+/// ```
+///
 /// Nothing is sent before the peer's READY has come: libzmq drops a connection for good on which a message arrives
 /// before it has itself sent READY. What a hastier peer sends early is accepted.
 #[derive(Debug)]

@@ -1,6 +1,11 @@
 //! What a peer may make this side hold: each limit with a name and a default.
 
 /// Limits on what one peer may send. Every one is finite; passing one closes that connection.
+///
+/// ```
+/// let limits = zmtp::Limits { max_frame: 1 << 20, max_message: 4 << 20, ..zmtp::Limits::default() };
+/// assert_eq!((limits.max_frames, limits.max_command), (1024, 8 << 10));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Octets of one frame's body, inclusive. Over it the connection closes at the header, before the body is read.

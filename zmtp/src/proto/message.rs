@@ -255,6 +255,6 @@ mod tests {
 
     #[test]
     fn it_stays_small() {
-        assert_eq!(size_of::<Message>(), 72);
+        assert_eq!(size_of::<Message>(), 88);
     }
 }

@@ -296,7 +296,7 @@ impl<S: Socket> Shared<S> {
     }
 
     /// One attempt: a stream, then the handshake.
-    async fn open(&self, endpoint: &Endpoint) -> Result<(Arc<str>, Session, PeerInfo), Attempt> {
+    async fn open(&self, endpoint: &Endpoint) -> Result<(Arc<str>, Box<Session>, PeerInfo), Attempt> {
         let transport = self.options.transports.find(endpoint).map_err(Attempt::Stream)?;
         let connect = timeout(self.options.connect_timeout, transport.connect(endpoint.address()));
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");

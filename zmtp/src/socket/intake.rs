@@ -41,6 +41,38 @@ pub trait Inbox: Send + 'static {
 }
 
 /// A PULL socket that gives what comes to an [`Inbox`] per connection.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{sync::Arc, task::{Context, Poll}};
+/// use zmtp::{Inbox, Intake, Mark, Options, Pull, Push, Run};
+///
+/// /// Hands everything on to one socket, which has room for all.
+/// struct Forward(Arc<Push>);
+///
+/// impl Inbox for Forward {
+///     fn poll_deliver(&mut self, _: &mut Context<'_>, run: &mut Run) -> Poll<()> {
+///         let _ = self.0.try_send_run(std::mem::take(run));
+///         Poll::Ready(())
+///     }
+/// }
+///
+/// let out = Arc::new(Push::new(Options::new().backlog(Mark::UNLIMITED)));
+/// out.bind("memory://intake-out").await?;
+/// let forward = out.clone();
+/// let intake = Intake::new(Options::new(), move |_peer| Forward(forward.clone()));
+/// intake.bind("memory://intake-in").await?;
+///
+/// let push = Push::new(Options::new());
+/// push.connect("memory://intake-in")?;
+/// push.send("through").await?;
+/// let mut pull = Pull::new(Options::new());
+/// pull.connect("memory://intake-out")?;
+/// assert_eq!(pull.recv().await, "through".into());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Intake<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> {
     core: Core<IntakeSocket<F>>,
 }

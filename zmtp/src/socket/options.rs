@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::security::Security;
 use crate::{
     pattern::{Budget, LateJoiners, Mark, Overflow, SubscriptionLimits},
-    proto::{Heartbeats, Limits},
+    proto::{Heartbeats, Limits, MAX_PROPERTIES},
     transport::{Ipc, Registry, Tcp, Transport},
 };
 
@@ -251,34 +251,46 @@ impl Options {
     /// (`ZMQ_ROUTING_ID`). PUSH, PULL, PUB and SUB make no use of a peer's; it is in
     /// [`PeerInfo::properties`](crate::proto::PeerInfo::properties). Default: none.
     ///
-    /// # Panics
-    /// When it is too long or begins with 0.
-    pub fn identity(self, identity: impl Into<Bytes>) -> Self {
+    /// # Errors
+    /// [`NotAProperty`], where it is too long or begins with 0.
+    pub fn identity(self, identity: impl Into<Bytes>) -> Result<Self, NotAProperty> {
         let identity = identity.into();
-        assert!(
-            identity.len() <= 255 && identity.first() != Some(&0),
-            "an identity has up to 255 octets, the first not 0"
-        );
+        if identity.len() > 255 || identity.first() == Some(&0) {
+            return Err(NotAProperty("an identity has up to 255 octets, of which the first is not 0"));
+        }
         self.with_property(Bytes::from_static(b"Identity"), identity)
     }
 
-    /// Tells peers a property of the application (`ZMQ_METADATA`), the name without its `X-`, up to 253 octets of ASCII
-    /// letters, digits and `-_.+`. Peers take 8 KiB of properties, and 32 of them. Default: none.
+    /// Tells peers a property of the application (`ZMQ_METADATA`), the name without its `X-`: up to 253 ASCII letters, digits
+    /// and `-_.+`. Default: none.
     ///
-    /// # Panics
-    /// When the name has other characters, none or too many, or the value has over 4 KiB.
-    pub fn property(self, name: &str, value: impl Into<Bytes>) -> Self {
-        let value = value.into();
+    /// ```
+    /// # fn main() -> Result<(), zmtp::NotAProperty> {
+    /// let options = zmtp::Options::new().property("Region", "north")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotAProperty`], also where there would be more of them than peers take.
+    pub fn property(self, name: &str, value: impl Into<Bytes>) -> Result<Self, NotAProperty> {
         let fits = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b));
-        assert!(fits && (1..=253).contains(&name.len()), "a property's name has 1 to 253 letters, digits or -_.+");
-        assert!(value.len() <= 4 << 10, "a property's value has up to 4 KiB");
-        self.with_property(format!("X-{name}").into(), value)
+        if !fits || !(1..=253).contains(&name.len()) {
+            return Err(NotAProperty("a property's name has 1 to 253 letters, digits or -_.+"));
+        }
+        self.with_property(format!("X-{name}").into(), value.into())
     }
 
-    fn with_property(mut self, name: Bytes, value: Bytes) -> Self {
+    fn with_property(mut self, name: Bytes, value: Bytes) -> Result<Self, NotAProperty> {
         self.properties.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
         self.properties.push((name, value));
-        self
+        let octets: usize = self.properties.iter().map(|(name, value)| name.len() + value.len() + 5).sum();
+        if octets > MOST_PROPERTIES || self.properties.len() >= MAX_PROPERTIES {
+            return Err(NotAProperty(
+                "all properties have up to 7 KiB, and there are up to 31 of them: peers take no more",
+            ));
+        }
+        Ok(self)
     }
 
     /// How TCP sockets are opened, and who is accepted on them. Default: [`Tcp::new`].
@@ -313,6 +325,11 @@ impl fmt::Debug for Settler {
         f.write_str("Settler")
     }
 }
+
+/// A property that can't be told to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAProperty(&'static str);
 
 /// When a socket connects no more to an endpoint. By default it goes on in all three cases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -364,3 +381,6 @@ impl Default for Options {
         }
     }
 }
+
+/// READY and its box must fit into what libzmq and [`Limits`] take of a command, 8 KiB.
+const MOST_PROPERTIES: usize = 7 << 10;

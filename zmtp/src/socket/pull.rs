@@ -28,6 +28,28 @@ use crate::{
 /// A peer's faults end its connection and show in the [monitor](Self::monitor); they never come out of
 /// [`recv`](Self::recv). While a peer has [`Options::recv_mark`] messages waiting, its connection is not read, and it
 /// feels that. Dropping the socket drops what waits.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use zmtp::{Options, Pull, Push};
+///
+/// let mut pull = Pull::new(Options::new());
+/// pull.bind("memory://pull-example").await?;
+/// for name in ["a", "b"] {
+///     let push = Push::new(Options::new());
+///     push.connect("memory://pull-example")?;
+///     push.send(name).await?;
+/// }
+/// let mut got = Vec::new();
+/// while got.len() < 2 {
+///     pull.recv_many(&mut got, 100).await;
+/// }
+/// assert_eq!(pull.recv_timeout(Duration::from_millis(10)).await, None);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Pull {
     turns: Turns,

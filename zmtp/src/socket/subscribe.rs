@@ -32,6 +32,30 @@ use crate::{
 ///
 /// Subscriptions are sent to every peer when it is ready, and again after each reconnect. What a peer sends without
 /// being asked is dropped here too. Otherwise as [`Pull`](crate::Pull).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use zmtp::{Message, Options, Pub, Sub};
+///
+/// let publisher = Pub::new(Options::new());
+/// publisher.bind("memory://sub-example").await?;
+/// let mut sub = Sub::new(Options::new());
+/// sub.subscribe("weather");
+/// sub.connect("memory://sub-example")?;
+/// // It takes a moment until the publisher knows what is wanted.
+/// let news = loop {
+///     publisher.send("sports 3:2")?;
+///     publisher.send(Message::builder().more("weather").last("sunny"))?;
+///     if let Some(news) = sub.recv_timeout(Duration::from_millis(10)).await {
+///         break news;
+///     }
+/// };
+/// assert_eq!(news.frame(1), Some(&b"sunny"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Sub {
     turns: Turns,

@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{BoxFuture, Link, Listener, OpenListener, Process, Transport};
-use file::{Access, SocketFile};
+use file::{Access, SocketFile, take_turn};
 
 /// Unix stream sockets, in the file system or abstract (Linux). For [`Options::ipc`](crate::Options::ipc).
 ///
@@ -121,9 +121,14 @@ impl Transport for Ipc {
     fn bind<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            // Until it listens.
+            let mut _turn = None;
             let file = match socket_name(address)? {
                 Name::Any => Some(SocketFile::bind_anywhere(&socket, self.access)?),
-                Name::Path(path) => Some(SocketFile::bind(&socket, &path, self.access)?),
+                Name::Path(path) => {
+                    _turn = take_turn(&path).await;
+                    Some(SocketFile::bind(&socket, &path, self.access)?)
+                }
                 Name::Abstract(name) => {
                     socket.bind(&SockAddr::unix(name)?)?;
                     None
@@ -158,12 +163,13 @@ impl Transport for Ipc {
 
     fn adopt(&self, listener: OpenListener) -> io::Result<Box<dyn Listener>> {
         let OpenListener::Ipc(listener) = listener else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let name = listener.local_addr()?;
+        let address = match name.as_pathname() {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => format!("@{}", String::from_utf8_lossy(abstract_name(&name).unwrap_or(b"nameless"))),
+        };
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        let address = match listener.local_addr()?.as_pathname() {
-            Some(path) => path.to_string_lossy().into_owned(),
-            None => "@inherited".to_owned(),
-        };
         Ok(Box::new(IpcAcceptor { listener, address, ipc: self.clone(), _file: None }))
     }
 }
@@ -227,6 +233,16 @@ fn link(stream: UnixStream, address: &str) -> io::Result<(Link, Process)> {
     let pid = process.pid.map_or_else(String::new, |pid| format!(" pid {pid}"));
     let peer = format!("{address}{pid} uid {}", process.uid);
     Ok((Link::new(stream, peer).of_process(process), process))
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_name(address: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    std::os::linux::net::SocketAddrExt::as_abstract_name(address)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_name(_: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    None
 }
 
 /// `sun_path` has 108 octets, the last for the NUL (unix(7)).

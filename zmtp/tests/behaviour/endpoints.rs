@@ -74,6 +74,48 @@ async fn a_path_is_bound_again_after_a_close_and_found_again() -> Result {
     Ok(())
 }
 
+/// Several bind the same path at once, where a dead socket lies. Whoever is told that it is bound serves the path from then
+/// on: nobody else takes it away.
+#[test]
+fn of_many_that_bind_a_path_at_once_none_loses_it() -> Result {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("s");
+    let endpoint = ipc(dir.path(), "s");
+    let mut bound_by_somebody = 0;
+    for round in 0..300 {
+        drop(std::os::unix::net::UnixListener::bind(&path)?);
+        let start = std::sync::Barrier::new(4);
+        let bound = std::thread::scope(|scope| {
+            let all = [(); 4].map(|()| {
+                scope.spawn(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    let pull = Pull::new(Options::new());
+                    start.wait();
+                    let outcome = runtime.block_on(pull.bind(&endpoint));
+                    (outcome.is_ok(), pull, runtime)
+                })
+            });
+            all.into_iter().map(|thread| thread.join().unwrap()).filter(|(is_bound, ..)| *is_bound).collect::<Vec<_>>()
+        });
+        assert!(bound.len() <= 1, "round {round}: {} are told that they have it", bound.len());
+        if let Some((_, mut pull, runtime)) = bound.into_iter().next() {
+            bound_by_somebody += 1;
+            runtime.block_on(async {
+                let push = Push::new(Options::new());
+                push.connect(&endpoint)?;
+                push.send("to the one").await?;
+                assert_eq!(text(&soon(pull.recv()).await?), "to the one", "round {round}");
+                push.close(Duration::ZERO).await;
+                pull.close(Duration::ZERO).await;
+                Result::Ok(())
+            })?;
+        }
+        let _ = std::fs::remove_file(&path);
+    }
+    assert!(bound_by_somebody > 150, "{bound_by_somebody} of 300");
+    Ok(())
+}
+
 #[tokio::test]
 async fn wrong_addresses_are_told_apart() -> Result {
     let push = Push::new(Options::new());

@@ -1,14 +1,15 @@
-//! Peers of ZMTP 2.0, where they are let in: the captures in which libzmq 4.3 spoke to one, replayed in libzmq's place.
+//! Peers of ZMTP 2.0, where they are let in: the captures in which libzmq 4.3 spoke to one, replayed in libzmq's place,
+//! and what libzmq 3.2.6 itself wrote.
 
 use bytes::BufMut;
 use zmtp::proto::{
-    Decoder, Event, Item, Limits, Mechanism, PlainLogin,
+    Decoder, Event, Item, Limits, Mechanism, Message, PlainLogin,
     SocketType::{self, Pub, Pull, Push, Sub},
 };
 
 use super::{
     act,
-    replay::{Replay, Scenario, scenarios},
+    replay::{Replay, Scenario, hex, scenarios},
 };
 
 /// Scenario, our type, transcript of what the peer wrote.
@@ -72,6 +73,41 @@ fn in_libzmqs_place_an_old_peer_reads_the_same_octets() {
         // The padding of the signature says nothing: libzmq writes the length of its identity there.
         theirs[1..9].fill(0);
         assert_eq!(replay.written, theirs, "{name}");
+    }
+}
+
+/// Type of its socket and of ours, transcript, what ours says of its own accord.
+type Libzmq3 = (&'static str, SocketType, &'static str, fn(&mut Replay));
+
+const LIBZMQ_3_2_6: [Libzmq3; 4] = [
+    ("PUSH", Pull, "PUSH/2.0 [part1|x*300]", |_| {}),
+    ("PULL", Push, "PULL/2.0", |ours| ours.connection.send(Message::from("hello").into())),
+    ("PUB", Sub, "PUB/2.0 [topic news] [topic news]", |ours| ours.connection.subscribe(b"topic")),
+    ("SUB", Pub, "SUB/2.0 +to", |ours| ours.connection.send(Message::from("topic news").into())),
+];
+
+#[test]
+fn libzmq_3_2_6_is_understood_and_gets_what_it_took() {
+    let captures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/zmtp-2.0.json");
+    let captures: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(captures).unwrap()).unwrap();
+    for (libzmq, ours, expected, act) in LIBZMQ_3_2_6 {
+        let steps = captures["captured"][libzmq]["steps"].as_array().unwrap();
+        for cut in [1, 7, 1000] {
+            let mut replay = admitting(ours);
+            let (mut taken, mut acted) = (Vec::new(), false);
+            for step in steps {
+                match step["from"].as_str() {
+                    Some("libzmq") => drop(replay.feed(&hex(step), std::iter::repeat(cut))),
+                    _ => taken.extend(hex(step)),
+                }
+                if replay.connection.is_ready() && !std::mem::replace(&mut acted, true) {
+                    act(&mut replay);
+                    replay.write();
+                }
+            }
+            assert_eq!(replay.written, taken, "to a {libzmq}");
+            assert!(replay.finish().starts_with(expected), "{libzmq} in pieces of {cut}");
+        }
     }
 }
 

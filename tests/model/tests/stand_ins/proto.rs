@@ -4,10 +4,16 @@ pub(crate) use zmtp::proto::*;
 
 pub(crate) trait Payload: zmtp::Payload {
     fn octets(&self) -> usize;
+
+    fn into_message(self) -> Message;
 }
 
 impl Payload for Message {
     fn octets(&self) -> usize {
         self.octets()
+    }
+
+    fn into_message(self) -> Message {
+        self
     }
 }

@@ -4,11 +4,16 @@ use std::{
     fs,
     hash::{BuildHasher, RandomState},
     io,
-    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown},
+    },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::time::sleep;
 
 /// Who may use a socket; what is not said is left to the umask and to the process.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,10 +98,36 @@ impl Drop for SocketFile {
     }
 }
 
+/// Waits until nobody else of this machine who uses this crate is binding `path`. Between `bind` and `listen` a socket looks
+/// dead, and what lies at the path a moment later may be another's.
+///
+/// The lock is an abstract socket, since nothing of it is left behind whatever becomes of the process. Anyone may hold it,
+/// so it is waited for in vain only so long.
+pub(super) async fn take_turn(path: &Path) -> Option<Socket> {
+    let directory =
+        fs::metadata(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new(".")));
+    let directory = directory.ok()?;
+    let mut name = format!("\0zmtp-bind-{:x}-{:x}-", directory.dev(), directory.ino()).into_bytes();
+    name.extend_from_slice(path.file_name()?.as_encoded_bytes());
+    // Of longer names those with the same start take turns too.
+    name.truncate(MAX_ABSTRACT);
+    let lock = Socket::new(Domain::UNIX, Type::STREAM, None).ok()?;
+    let address = SockAddr::unix(Path::new(std::ffi::OsStr::from_bytes(&name))).ok()?;
+    for _ in 0..TURNS {
+        match lock.bind(&address) {
+            Ok(()) => return Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => sleep(TURN).await,
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
 /// Removes a dead socket from `path`; an error when something else is there.
 ///
-/// It moves aside first. If what moved is not what was found dead, another process has bound the path in between: its
-/// socket gets the path back.
+/// It moves aside first, and is asked once more there: what was bound and did not listen yet looked dead. If it lives by
+/// now, or if what moved is not what was found dead, another process has bound the path in between: its socket gets the
+/// path back.
 fn make_way(path: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -108,25 +139,36 @@ fn make_way(path: &Path) -> io::Result<()> {
             "the path exists and is not a socket; move it away or bind another path",
         ));
     }
+    match is_served(path) {
+        Ok(false) => {}
+        Ok(true) => return Err(in_use("another process serves this socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // Short, since what is asked there has a path of 107 octets too.
+    let aside = path.with_file_name(format!(".{:08x}", random() as u32));
+    fs::rename(path, &aside)?;
+    let moved = fs::symlink_metadata(&aside)?;
+    let is_what_was_found = (moved.dev(), moved.ino()) == (found.dev(), found.ino());
+    if is_what_was_found && !is_served(&aside).unwrap_or(false) {
+        return fs::remove_file(&aside);
+    }
+    let given_back = fs::hard_link(&aside, path);
+    fs::remove_file(&aside)?;
+    given_back.and_then(|()| Err(in_use("another process has just bound this socket")))
+}
+
+/// Whether somebody listens at a socket.
+fn is_served(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A live server whose backlog is full must not hold up this process.
     probe.set_nonblocking(true)?;
-    match probe.connect(&SockAddr::unix(path)?).map_err(|error| (error.kind(), error)) {
-        Err((io::ErrorKind::ConnectionRefused, _)) => {}
-        Err((io::ErrorKind::NotFound, _)) => return Ok(()),
-        Ok(()) | Err((io::ErrorKind::WouldBlock, _)) => return Err(in_use("another process serves this socket")),
-        Err((_, error)) => return Err(error),
+    match probe.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+        Err(error) => Err(error),
     }
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".dead-{:016x}", random()));
-    fs::rename(path, &aside)?;
-    let moved = fs::symlink_metadata(&aside)?;
-    if (moved.dev(), moved.ino()) == (found.dev(), found.ino()) {
-        return fs::remove_file(&aside);
-    }
-    fs::hard_link(&aside, path)?;
-    fs::remove_file(&aside)?;
-    Err(in_use("another process has just bound this socket"))
 }
 
 fn fresh_directory() -> io::Result<PathBuf> {
@@ -153,3 +195,9 @@ fn in_use(problem: &'static str) -> io::Error {
 
 /// A second name that is taken is no accident.
 const ATTEMPTS: usize = 8;
+/// `sun_path` has 108 octets (unix(7)).
+const MAX_ABSTRACT: usize = 107;
+/// Binding takes some tens of microseconds.
+const TURN: Duration = Duration::from_millis(1);
+/// Half a second in all.
+const TURNS: usize = 500;
