@@ -408,7 +408,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let cli = Cli::parse_from(["receiver", "--config-file", "/dev/null"]).unwrap();
             let settings = Settings::from_config(&gather(&cli, []).unwrap()).unwrap();
-            let rules = Rules::new(&settings, dir.path(), &Budget::new(settings.limits.memory_limit), Clock::new());
+            let rules =
+                Rules::new(&settings, dir.path(), &Budget::new(settings.limits.memory_limit), Clock::new(), None);
             let topic = Topic::parse(b"compute.host1").unwrap();
             let route = Route::open(&topic, &rules).unwrap();
             let mut pull = Pull::new(Options::new().recv_mark(Mark::messages(1)));
