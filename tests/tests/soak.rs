@@ -194,7 +194,7 @@ fn fetch(socket: &Path, n: usize, soak: &Soak) {
             continue;
         }
         // One in ten leaves after a while, each after another.
-        let stay = if n % 10 == 0 { Duration::from_secs(5 + n as u64 % 7) } else { Duration::MAX };
+        let stay = if n.is_multiple_of(10) { Duration::from_secs(5 + n as u64 % 7) } else { Duration::MAX };
         let begun = Instant::now();
         let mut stream = BufReader::new(stream);
         loop {
