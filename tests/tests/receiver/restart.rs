@@ -51,13 +51,13 @@ fn b11_traffic_goes_on_after_a_crash_under_connected_peers() -> anyhow::Result<(
 
 #[test]
 fn planned_restarts_under_load_lose_nothing() -> anyhow::Result<()> {
-    restarts_under_load("", true)
+    restarts_under_load("[zmq_receiver]\ndrain_timeout = 20", true)
 }
 
 #[test]
 fn planned_restarts_with_a_spool_lose_nothing_although_a_consumer_is_away() -> anyhow::Result<()> {
     let spool = tempfile::tempdir()?;
-    restarts_under_load(&format!("[zmq_receiver]\nspool_dir = {}", spool.path().display()), false)
+    restarts_under_load(&format!("[zmq_receiver]\ndrain_timeout = 20\nspool_dir = {}", spool.path().display()), false)
 }
 
 /// 5,000 messages a second from libzmq to libzmq, over five restarts: each arrives once and in order. The last topic has a
