@@ -140,10 +140,17 @@ impl Backends {
     /// What finds no room goes back.
     fn move_backlog(&self, from: &Route, to: &Route) {
         let now = self.routes.clock().now();
-        for run in from.take_backlog() {
-            let Err(SendError::Full(rest) | SendError::Closed(rest)) = to.push(run, now) else { continue };
-            if let Err(SendError::Full(rest) | SendError::Closed(rest)) = from.push(rest, now) {
+        for (run, first) in from.take_backlog() {
+            let end = first + run.messages() as u64;
+            let Err(SendError::Full(rest) | SendError::Closed(rest)) = to.push_numbered(run, first, now) else {
+                continue;
+            };
+            let first = end - rest.messages() as u64;
+            if let Err(SendError::Full(rest) | SendError::Closed(rest)) = from.push_numbered(rest, first, now) {
                 self.routes.note_full(from, &rest, "its own queue");
+                if let Some(spool) = &self.routes.spool {
+                    spool.settle(end - rest.messages() as u64..end);
+                }
             }
         }
     }

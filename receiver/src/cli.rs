@@ -62,6 +62,8 @@ pub enum Command {
     ConfigShow,
     /// Print a configuration file with every option explained
     ConfigSample,
+    /// Make a key for curve_port: the secret one goes to FILE, the public one is printed
+    Keygen,
     /// Ask a running receiver whether it is alive, or with --ready whether it is ready for work
     Health,
     /// Show what a running receiver is doing
@@ -214,7 +216,7 @@ impl Words {
             (
                 self.ask.subject.is_some(),
                 "a word after the command",
-                &[Command::Topics, Command::Who, Command::Watch, Command::Where],
+                &[Command::Topics, Command::Who, Command::Watch, Command::Where, Command::Keygen],
             ),
         ];
         if let Some((_, flag, _)) = uses.into_iter().find(|(given, _, users)| *given && !users.contains(&command)) {
@@ -223,6 +225,7 @@ impl Words {
         }
         let missing = match command {
             Command::Who => "who needs a topic, as in who compute.host1",
+            Command::Keygen => "keygen needs the name of the file to make, as in keygen /etc/oslo/zmq_receiver.key",
             Command::Where => "where needs a message's id, or its beginning, as in where 3f2a",
             _ => return Ok(()),
         };
@@ -277,7 +280,8 @@ Examples:
   oslo-messaging-zmq-receiver check-config --config-file /etc/oslo/zmq_receiver.conf
   oslo-messaging-zmq-receiver topics --sort depth
   oslo-messaging-zmq-receiver who compute.host1
-  oslo-messaging-zmq-receiver watch 'compute.*' --limit 10";
+  oslo-messaging-zmq-receiver watch 'compute.*' --limit 10
+  oslo-messaging-zmq-receiver keygen /etc/oslo/zmq_receiver.key";
 
 #[cfg(test)]
 mod tests {

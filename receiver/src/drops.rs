@@ -47,6 +47,13 @@ impl Drops {
         self.lock().add(reason, messages as u64, host, text, now);
     }
 
+    /// Says what concerns a peer, unless that was said a moment ago.
+    pub(crate) fn tell(&self, reason: &'static str, peer: &str, text: impl FnOnce() -> String) {
+        if let Some(suppressed) = self.log.permit((host_of(peer).to_owned(), reason), Instant::now()) {
+            warn!(peer, reason, suppressed, "{}", text());
+        }
+    }
+
     /// The counters so far, by reason.
     pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.lock().by_reason.clone()

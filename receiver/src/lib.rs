@@ -8,6 +8,7 @@
 //! The modules stand in reading order; each imports only ones before it.
 
 pub mod cli;
+mod pattern;
 pub mod logging;
 pub mod settings;
 pub mod effective;
@@ -15,10 +16,11 @@ pub mod sample;
 pub mod runtime_dir;
 pub mod dir_lock;
 pub mod descriptors;
+pub mod keys;
 pub mod view;
 mod figure;
-mod pattern;
 mod clock;
+mod spool;
 mod drops;
 mod consumers;
 mod ages;
@@ -28,9 +30,12 @@ mod recorder;
 mod taps;
 mod route;
 mod routes;
+mod posting;
 mod backends;
 mod recent;
 mod router;
+mod gate;
+mod front;
 mod observer;
 mod receiver;
 pub mod check;
@@ -42,3 +47,4 @@ pub mod service;
 
 pub use observer::{Observer, Totals};
 pub use receiver::{Receiver, StartError, Stopped};
+pub use spool::SpoolTotals;

@@ -3,7 +3,7 @@
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use oslo_config::{Config, LoadError};
@@ -13,6 +13,7 @@ use oslo_messaging_zmq_receiver::cli::{Cli, Command, PROGRAM};
 use oslo_messaging_zmq_receiver::descriptors;
 use oslo_messaging_zmq_receiver::dir_lock::DirLock;
 use oslo_messaging_zmq_receiver::effective::Effective;
+use oslo_messaging_zmq_receiver::keys;
 use oslo_messaging_zmq_receiver::logging::Log;
 use oslo_messaging_zmq_receiver::manager::inherited_listener;
 use oslo_messaging_zmq_receiver::observe::{ObserveError, observe};
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Run => run(&cli).map(|()| ExitCode::SUCCESS),
         Command::CheckConfig => check_config(&cli),
         Command::ConfigShow => config_show(&cli),
+        Command::Keygen => keygen(&cli).map(|()| ExitCode::SUCCESS),
         Command::ConfigSample => print(&Sample(DECLARED)).map(|()| ExitCode::SUCCESS),
         _ => ask(&cli),
     };
@@ -89,6 +91,12 @@ fn check_config(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         Level::Warning if cli.strict => ExitCode::FAILURE,
         Level::Warning | Level::Ok => ExitCode::SUCCESS,
     })
+}
+
+fn keygen(cli: &Cli) -> Result<(), Box<dyn Error>> {
+    let file = cli.ask.subject.as_deref().unwrap_or_default();
+    let public = keys::generate(Path::new(file))?;
+    print(&format_args!("{public}\n"))
 }
 
 fn config_show(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {

@@ -9,14 +9,15 @@ use std::time::SystemTime;
 use oslo_rpc::topic::Kind;
 use rustix::fs::Access;
 use tokio::sync::mpsc::Receiver;
-use zmtp::{Endpoint, Intake, Stats};
+use zmtp::Stats;
 
 use crate::clock::{Clock, seconds};
+use crate::front::Front;
 use crate::passing::Outcome;
 use crate::route::Route;
-use crate::router::Router;
 use crate::routes::{KINDS, Routes, Sums};
 use crate::senders::Senders;
+use crate::spool::{Spool, SpoolTotals};
 use crate::taps::Sight;
 use crate::view::{
     Connections, ConsumerView, DropView, Dropped, RecordView, SenderView, TopicKind, TopicView, Topics, Trace,
@@ -25,16 +26,14 @@ use crate::view::{
 /// What a receiver is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) intake: Intake<MakeRouter, Router>,
+    pub(crate) plain: Front,
+    /// For peers that encrypt.
+    pub(crate) curve: Option<Front>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) senders: Arc<Senders>,
-    pub(crate) endpoint: Endpoint,
     pub(crate) dir: PathBuf,
     pub(crate) clock: Clock,
 }
-
-/// From a connection, as its transport describes the peer, to its inbox.
-pub(crate) type MakeRouter = Box<dyn Fn(&str) -> Router + Send + Sync>;
 
 /// Reads a receiver while it runs; it keeps none alive. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,6 +56,10 @@ pub struct Totals {
     pub queued: u64,
     /// Octets waiting now, those of large messages that are coming in included.
     pub queued_octets: usize,
+    /// How often a sender had to wait for room.
+    pub waits: u64,
+    /// Of the spool, if there is one.
+    pub spool: Option<SpoolTotals>,
     /// Dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// TCP connections refused or cut for a fault of the peer, by reason.
@@ -180,14 +183,24 @@ impl Observer {
     /// Where senders connect, and the directory where consumers do.
     #[must_use]
     pub fn places(&self) -> Option<(String, PathBuf)> {
-        self.0.upgrade().map(|parts| (parts.endpoint.to_string(), parts.dir.clone()))
+        self.0.upgrade().map(|parts| (parts.plain.endpoint.to_string(), parts.dir.clone()))
     }
 }
 
 impl Parts {
+    pub(crate) fn fronts(&self) -> impl Iterator<Item = &Front> {
+        std::iter::once(&self.plain).chain(&self.curve)
+    }
+
     /// The counters now.
     pub(crate) fn totals(&self) -> Totals {
-        let front = self.intake.stats();
+        let fronts: Vec<_> = self.fronts().map(|front| front.intake.stats()).collect();
+        let mut faults = BTreeMap::new();
+        for (front, stats) in self.fronts().zip(&fronts) {
+            for (reason, n) in front.faults(stats) {
+                *faults.entry(reason).or_default() += n;
+            }
+        }
         let topics = self.routes.stats();
         let mut dropped = self.routes.drops.counts();
         let sums = self.routes.sums();
@@ -196,18 +209,22 @@ impl Parts {
             ("consumer-full", sum(|sums| sums.over_mark)),
             ("no-subscriber", sum(|sums| sums.unmatched)),
             ("consumer-gone", sum(|sums| sums.discarded)),
+            ("oldest-displaced", sum(|sums| sums.displaced)),
+            ("expired", sum(|sums| sums.expired)),
         ]);
         dropped.retain(|_, n| *n > 0);
         Totals {
-            connections: front.peers,
-            connections_total: front.connections,
-            received: front.received,
+            connections: fronts.iter().map(|stats| stats.peers).sum(),
+            connections_total: fronts.iter().map(|stats| stats.connections).sum(),
+            received: fronts.iter().map(|stats| stats.received).sum(),
             received_octets: self.senders.octets(),
             written: sum(|sums| sums.written),
             queued: topics.iter().map(|(_, stats)| stats.queued as u64).sum(),
             queued_octets: self.routes.memory().used(),
             dropped,
-            faults: front.faults,
+            waits: self.routes.waits(),
+            spool: self.routes.spool.as_ref().map(Spool::totals),
+            faults,
             topics,
         }
     }
@@ -230,6 +247,8 @@ impl Parts {
             ("consumer-full", stats.tally.over_mark),
             ("no-subscriber", stats.tally.unmatched),
             ("consumer-gone", stats.tally.discarded),
+            ("oldest-displaced", stats.tally.displaced),
+            ("expired", stats.tally.expired),
         ];
         let dropped = dropped.into_iter().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.to_owned(), n));
         TopicView {
@@ -261,6 +280,7 @@ fn shown(kind: Kind) -> TopicKind {
 pub(crate) fn outcome_of(outcome: Outcome) -> (&'static str, Option<&'static str>) {
     match outcome {
         Outcome::Queued { .. } => ("queued", None),
+        Outcome::Spooled => ("spooled", None),
         Outcome::Published => ("published", None),
         Outcome::Dropped(reason) => ("dropped", Some(reason)),
     }

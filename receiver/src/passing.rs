@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
         /// Counted from 1, by topic.
         last: u64,
     },
+    /// Given to the spool, which writes it down and puts it in the queue of the topic.
+    Spooled,
     /// Handed out to those who subscribed, or held for a moment.
     Published,
     /// Dropped, with the reason that is counted.

@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
-use zmtp::{BindError, Disconnect, Endpoint, Intake, Limits, Monitor, Options, SocketEvent};
+use tracing::{error, info, warn};
+use zmtp::{BindError, Endpoint, Limits, Options};
 
 use crate::backends::Backends;
 use crate::clock::Clock;
-use crate::drops::host_of;
-use crate::logging::OncePer;
-use crate::observer::{MakeRouter, Observer, Parts, Totals};
+use crate::front::{Front, MakeRouter, security};
+use crate::keys::KeyError;
+use crate::observer::{Observer, Parts, Totals};
 use crate::router::Router;
 use crate::routes::Routes;
 use crate::senders::Senders;
-use crate::settings::Settings;
+use crate::settings::{Settings, SpoolSettings};
+use crate::spool::{Restored, Spool};
 
 /// A running receiver.
 ///
@@ -41,6 +42,9 @@ pub enum StartError {
         /// Where and why.
         cause: BindError,
     },
+    /// A key for the port of peers that encrypt cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// How a receiver ended.
@@ -67,7 +71,13 @@ impl Receiver {
     /// [`StartError`] when the runtime cannot have the socket.
     pub async fn start_on(listener: Option<TcpListener>, settings: &Settings, dir: &Path) -> Result<Self, StartError> {
         let clock = Clock::new();
-        let routes = Arc::new(Routes::new(settings, dir, clock));
+        let (spool, restored) = match &settings.spool {
+            Some(spool) => open_spool(spool, settings.limits.max_connections),
+            None => (None, Vec::new()),
+        };
+        let routes = Arc::new(Routes::new(settings, dir, clock, spool));
+        // Before anybody can send more to the same topics.
+        restored.into_iter().for_each(|messages| routes.restore(messages));
         let senders = Senders::new(clock);
         let limits = Limits {
             max_frame: settings.limits.max_message_size,
@@ -81,30 +91,39 @@ impl Receiver {
             .handshake_timeout(settings.handshake_timeout)
             .budget(routes.memory().clone());
         let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
-        let make: MakeRouter = {
+        let make = || -> MakeRouter {
             let (routes, backends, senders) = (routes.clone(), backends.clone(), senders.clone());
             Box::new(move |peer| Router::new(routes.clone(), backends.clone(), senders.enter(peer)))
         };
-        let intake = Intake::new(options, make);
-        tokio::spawn(log_connections(intake.monitor()));
-        let bound = match listener {
-            Some(listener) => intake.bind_open(listener),
-            None => intake.bind(&settings.bind.endpoint()).await,
-        };
-        let endpoint = bound.map_err(|cause| StartError::Bind { cause })?;
+        let refused = |cause| StartError::Bind { cause };
+        let security = settings.curve.as_ref().map(security).transpose()?;
+        let plain =
+            Front::open(listener, &settings.bind, &settings.access, options.clone(), make()).await.map_err(refused)?;
+        let mut curve = None;
+        if let Some((wanted, security)) = settings.curve.as_ref().zip(security) {
+            let options = options.security(security);
+            let front = Front::open(None, &wanted.bind, &settings.access, options, make()).await.map_err(refused)?;
+            info!("for peers that encrypt there is {}", front.endpoint);
+            curve = Some(front);
+        }
         if let Err(error) = routes.open_replies() {
             warn!("no socket for replies yet, it is tried again at the first one: {error}");
         }
-        info!("listening on {endpoint}, sockets in {}", dir.display());
+        info!("listening on {}, sockets in {}", plain.endpoint, dir.display());
         let mut handing_over = JoinSet::new();
         handing_over.spawn(async move { backends.hand_over_forever().await });
-        let parts = Arc::new(Parts { intake, routes, senders, endpoint, dir: dir.to_owned(), clock });
+        let parts = Arc::new(Parts { plain, curve, routes, senders, dir: dir.to_owned(), clock });
         Ok(Self { parts, drain_timeout: settings.drain_timeout, handing_over })
     }
 
     /// Where it listens, with the port that the system chose if it was to.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.parts.endpoint
+        &self.parts.plain.endpoint
+    }
+
+    /// Where it listens for peers that encrypt, if it does.
+    pub fn curve_endpoint(&self) -> Option<&Endpoint> {
+        self.parts.curve.as_ref().map(|front| &front.endpoint)
     }
 
     /// Takes new settings, as far as a running receiver can: `drain_timeout` and `max_topics` from now on; what concerns
@@ -116,7 +135,7 @@ impl Receiver {
 
     /// Takes no more connections, for good. Those that are go on.
     pub fn stop_listening(&self) {
-        self.parts.intake.stop_listening();
+        self.parts.fronts().for_each(|front| front.intake.stop_listening());
     }
 
     /// The counters now.
@@ -136,12 +155,27 @@ impl Receiver {
     pub async fn stop(mut self) -> Stopped {
         let begun = Instant::now();
         let written_before = self.totals().written;
-        // What has arrived is still read and routed.
-        self.parts.intake.close(LAST_READS.min(self.drain_timeout)).await;
+        self.parts.routes.hurry();
+        self.parts.fronts().for_each(Front::hurry);
+        // Senders are told, and what they had sent by then is read and routed.
+        let last_reads = LAST_READS.min(self.drain_timeout);
+        let close_curve = async {
+            if let Some(curve) = &self.parts.curve {
+                curve.intake.close(last_reads).await;
+            }
+        };
+        tokio::join!(self.parts.plain.intake.close(last_reads), close_curve);
         self.handing_over.shutdown().await;
+        if let Some(spool) = &self.parts.routes.spool {
+            spool.flush().await;
+        }
         let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
         let report = self.parts.routes.close(linger).await;
+        if let Some(spool) = &self.parts.routes.spool {
+            spool.close().await;
+            info!(left = report.discarded, totals = ?spool.totals(), "what is left is in the spool");
+        }
         let written = totals.written + report.flushed;
         let stopped = Stopped { delivered: written - written_before, left: report.discarded };
         info!(
@@ -157,47 +191,20 @@ impl Receiver {
     }
 }
 
-/// Logs what happens to connections; faults once per peer and reason in a while.
-async fn log_connections(mut monitor: Monitor) {
-    let log = OncePer::<(String, &'static str)>::default();
-    while let Some(event) = monitor.recv().await {
-        let (peer, cause, what) = match event {
-            SocketEvent::Ready { peer, info, .. } => {
-                debug!(%peer, version = ?info.version, "peer connected");
-                continue;
-            }
-            SocketEvent::AcceptFailed { error, pause, .. } => {
-                if let Some(suppressed) = log.permit((String::new(), "accept"), Instant::now()) {
-                    warn!(suppressed, "cannot accept connections, trying again in {pause:?}: {error}");
-                }
-                continue;
-            }
-            SocketEvent::Full { connections, .. } => {
-                if let Some(suppressed) = log.permit((String::new(), "connection-limit"), Instant::now()) {
-                    warn!(suppressed, "{connections} connections: others wait until one ends (max_connections)");
-                }
-                continue;
-            }
-            SocketEvent::Missed(n) => {
-                debug!(n, "more happened than could be logged");
-                continue;
-            }
-            SocketEvent::HandshakeFailed { peer, cause, .. } => (peer, cause, "refused a connection"),
-            SocketEvent::Disconnected { peer, cause, .. } => (peer, cause, "ended a connection"),
-            _ => continue,
-        };
-        if !matches!(cause, Disconnect::Protocol(_) | Disconnect::OverBudget) {
-            debug!(%peer, "connection over: {cause}");
-            continue;
-        }
-        if let Some(suppressed) = log.permit((host_of(&peer).to_owned(), cause.reason()), Instant::now()) {
-            warn!(%peer, reason = cause.reason(), suppressed, "{what}: {cause}");
+/// Without a spool messages are handed on as they are without the option, so that a disk that fails stops nothing.
+fn open_spool(settings: &SpoolSettings, connections: usize) -> (Option<Spool>, Vec<Restored>) {
+    match Spool::open(settings, connections) {
+        Ok((spool, restored)) => (Some(spool), restored),
+        Err(error) => {
+            error!("no spool, messages are handed on without it: {error}");
+            (None, Vec::new())
         }
     }
 }
 
-/// Ample for what the kernel's buffers hold, and an end to a sender that never pauses.
-const LAST_READS: Duration = Duration::from_millis(250);
+/// Ample for senders to hear that this end takes no more and for what they had sent by then, and an end to those that do not
+/// listen.
+const LAST_READS: Duration = Duration::from_secs(1);
 
 fn next_step(error: &BindError) -> &'static str {
     let BindError::Io { cause, .. } = error else {

@@ -25,6 +25,12 @@ impl Reload {
         adopt("rpc_zmq_topic_backlog", &mut settings.topic_backlog, &wanted.topic_backlog, &mut applied);
         adopt("max_topics", &mut settings.limits.max_topics, &wanted.limits.max_topics, &mut applied);
         adopt("topic_max_octets", &mut settings.limits.topic_max_octets, &wanted.limits.topic_max_octets, &mut applied);
+        adopt(
+            "topic_policy, topic_ttl, topic_octets or allow_topics",
+            &mut settings.topics,
+            &wanted.topics,
+            &mut applied,
+        );
         adopt("hold_time", &mut settings.hold_time, &wanted.hold_time, &mut applied);
         adopt("drain_timeout", &mut settings.drain_timeout, &wanted.drain_timeout, &mut applied);
         adopt("lame_duck_time", &mut settings.lame_duck_time, &wanted.lame_duck_time, &mut applied);
@@ -52,6 +58,9 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
             "log_file, log_dir, use_stderr, use_json, use_syslog, syslog_log_facility, use_journal or rate_limit_*",
             LogSettings { levels: wanted.log.levels.clone(), ..running.log.clone() } != wanted.log,
         ),
+        ("curve_port, curve_bind_address, curve_key_file or curve_clients", running.curve != wanted.curve),
+        ("allow_from, max_connections_per_address or max_octets_per_second", running.access != wanted.access),
+        ("spool_dir, spool_max_octets or spool_fsync", running.spool != wanted.spool),
         ("max_connections", limits.max_connections != new.max_connections),
         ("max_message_size", limits.max_message_size != new.max_message_size),
         ("max_frames", limits.max_frames != new.max_frames),

@@ -16,13 +16,16 @@ use oslo_rpc::socket::SocketDirError;
 use oslo_rpc::topic::{Kind, Topic};
 use thiserror::Error;
 use tokio::time::timeout;
-use zmtp::{BindError, Budget, CloseReport, LateJoiners, Mark, Options, Pub, Push, Run, SendError, Stats, Tally};
+use zmtp::{
+    BindError, Budget, CloseReport, LateJoiners, Mark, Options, Overflow, Pub, Push, Run, SendError, Stats, Tally,
+};
 
 use crate::ages::Ages;
 use crate::clock::Clock;
 use crate::consumers::{Consumers, Counted};
 use crate::passing::Outcome;
-use crate::settings::Settings;
+use crate::settings::{Settings, TopicSettings};
+use crate::spool::Spool;
 
 /// What all routes have in common.
 #[derive(Debug)]
@@ -33,6 +36,9 @@ pub(crate) struct Rules {
     late_joiners: Option<LateJoiners>,
     topic_octets: usize,
     memory: Budget,
+    spool: Option<Spool>,
+    /// What holds for some topics only.
+    pub(crate) topics: TopicSettings,
     clock: Clock,
     /// How many there may be at once.
     pub(crate) max_topics: usize,
@@ -40,7 +46,7 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// `memory` bounds all topics together.
-    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget, clock: Clock) -> Self {
+    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget, clock: Clock, spool: Option<Spool>) -> Self {
         let share = settings.limits.topic_max_octets / SHARES;
         let held = LateJoiners { time: settings.hold_time, mark: Mark { octets: share, ..Mark::default() } };
         Self {
@@ -51,6 +57,8 @@ impl Rules {
             late_joiners: (!held.time.is_zero()).then_some(held),
             topic_octets: settings.limits.topic_max_octets,
             memory: memory.clone(),
+            spool,
+            topics: settings.topics.clone(),
             clock,
             max_topics: settings.limits.max_topics,
         }
@@ -69,6 +77,7 @@ pub(crate) struct Route {
     kind: Kind,
     outlet: Outlet,
     budget: Budget,
+    overflow: Overflow,
     consumers: Arc<Consumers>,
     ages: Ages,
     /// Messages that found no room.
@@ -102,13 +111,23 @@ impl Route {
         let path = topic.socket_path(&rules.dir)?;
         let Some(path) = path.to_str() else { return Err(RouteError::NotUtf8(path)) };
         let endpoint = format!("ipc://{path}");
-        let budget = rules.memory.part(rules.topic_octets);
+        let policy = rules.topics.policy(topic.key());
+        let budget = rules.memory.part(policy.max_octets.unwrap_or(rules.topic_octets));
         let consumers = Consumers::new(rules.clock);
         let counted = Arc::new(Counted(consumers.clone()));
         let options = rules.options.clone().budget(budget.clone()).transport("ipc", counted);
         let outlet = match topic.kind() {
             Kind::Queue => {
-                let push = Push::new(options.send_mark(FAIR_SHARE).backlog(rules.backlog));
+                let options =
+                    options.send_mark(FAIR_SHARE).backlog(rules.backlog).overflow(policy.overflow).opening(OPENING);
+                let options = match policy.time_to_live {
+                    Some(time) => options.time_to_live(time),
+                    None => options,
+                };
+                let push = Push::new(match rules.spool.clone() {
+                    Some(spool) => options.settler(move |numbers| spool.settle(numbers)),
+                    None => options,
+                });
                 at_once(push.bind(&endpoint))?;
                 Outlet::Queue(push)
             }
@@ -128,6 +147,7 @@ impl Route {
             kind: topic.kind(),
             outlet,
             budget,
+            overflow: policy.overflow,
             consumers,
             ages: Ages::default(),
             refused: AtomicU64::new(0),
@@ -160,14 +180,72 @@ impl Route {
     /// # Errors
     /// What was not taken: [`SendError::Full`] at a limit, [`SendError::Closed`] when the route was given up.
     pub(crate) fn push(&self, run: Run, now: u64) -> Result<(), SendError<Run>> {
-        if self.ages.is_due(now) {
-            let stats = self.stats();
-            self.ages.mark(stats.tally.accepted, stats.queued as u64, now);
-        }
+        self.note_age(now);
         match &self.outlet {
             Outlet::Queue(push) => push.try_send_run(run),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
         }
+    }
+
+    /// Has the age of what waits known, for messages that come at `now`.
+    #[inline]
+    fn note_age(&self, now: u64) {
+        if self.ages.is_due(now) {
+            let stats = self.stats();
+            self.ages.mark(stats.tally.accepted, stats.queued as u64, now);
+        }
+    }
+
+    /// Whether messages may be kept until a consumer comes: others are for whoever listens now.
+    pub(crate) fn is_queue(&self) -> bool {
+        matches!(self.outlet, Outlet::Queue(_))
+    }
+
+    /// As [`push`](Self::push), for messages that the spool has numbered.
+    ///
+    /// # Errors
+    /// As there; what was not taken are the last of them.
+    pub(crate) fn push_numbered(&self, run: Run, first: u64, now: u64) -> Result<(), SendError<Run>> {
+        self.note_age(now);
+        match &self.outlet {
+            Outlet::Queue(push) => push.try_send_numbered(run, first),
+            Outlet::Broadcast(publisher) => publisher.send_run(run),
+        }
+    }
+
+    /// As [`push_numbered`](Self::push_numbered), for messages of an earlier run, which no limit stops.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub(crate) fn restore(&self, run: Run, first: u64, arrived: Instant) -> Result<(), SendError<Run>> {
+        // Its age is counted from the start of this run.
+        self.note_age(0);
+        match &self.outlet {
+            Outlet::Queue(push) => push.restore(run, first, arrived),
+            Outlet::Broadcast(publisher) => publisher.send_run(run),
+        }
+    }
+
+    /// Whether who sent the last messages has to wait for [room](Self::room): the policy says so, and the queue is full.
+    pub(crate) fn blocks(&self) -> bool {
+        match &self.outlet {
+            Outlet::Queue(push) => self.overflow == Overflow::Exceed && !push.has_room(),
+            Outlet::Broadcast(_) => false,
+        }
+    }
+
+    /// Waits a while until there is room. True if there is.
+    pub(crate) async fn room(&self) -> bool {
+        match &self.outlet {
+            // Room that other topics make in memory is not told.
+            Outlet::Queue(push) => timeout(LOOK_AGAIN, push.room()).await.is_ok(),
+            Outlet::Broadcast(_) => true,
+        }
+    }
+
+    /// Messages that were dropped for newer ones, if that is the policy.
+    pub(crate) fn displaced(&self) -> Option<u64> {
+        (self.overflow == Overflow::Displace).then(|| self.stats().tally.displaced)
     }
 
     /// Whether to let the consumers catch up before more is read: see [`catch_up`](Self::catch_up).
@@ -254,9 +332,9 @@ impl Route {
     }
 
     /// Takes back what waits for a consumer.
-    pub(crate) fn take_backlog(&self) -> Vec<Run> {
+    pub(crate) fn take_backlog(&self) -> Vec<(Run, u64)> {
         match &self.outlet {
-            Outlet::Queue(push) => push.take_backlog().collect(),
+            Outlet::Queue(push) => push.take_backlog(),
             Outlet::Broadcast(_) => Vec::new(),
         }
     }
@@ -287,6 +365,11 @@ where
     }
 }
 
+/// The socket is made by the first message, and services come to it one after the other: libzmq and ours try again every
+/// 100 ms. So that the first does not get a whole burst (oslo-bugs, B35).
+const OPENING: Duration = Duration::from_millis(150);
+/// How often a sender that waits for room looks whether other topics made some.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// What one consumer has queued before the next messages go to others or wait for whoever is ready first.
 const FAIR_SHARE: Mark = Mark { messages: 1000, octets: usize::MAX };
 /// Of a topic's octets one subscriber may have this part waiting, and messages held for late ones another: so several
@@ -325,7 +408,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let cli = Cli::parse_from(["receiver", "--config-file", "/dev/null"]).unwrap();
             let settings = Settings::from_config(&gather(&cli, []).unwrap()).unwrap();
-            let rules = Rules::new(&settings, dir.path(), &Budget::new(settings.limits.memory_limit), Clock::new());
+            let rules =
+                Rules::new(&settings, dir.path(), &Budget::new(settings.limits.memory_limit), Clock::new(), None);
             let topic = Topic::parse(b"compute.host1").unwrap();
             let route = Route::open(&topic, &rules).unwrap();
             let mut pull = Pull::new(Options::new().recv_mark(Mark::messages(1)));

@@ -14,11 +14,13 @@ use zmtp::{Inbox, Run, SendError};
 
 use crate::backends::{Backends, Way};
 use crate::passing::{Copy, Fate, Id, Outcome};
+use crate::posting::Posting;
 use crate::recent::RecentRoutes;
 use crate::recorder::Record;
 use crate::route::Route;
-use crate::routes::Routes;
+use crate::routes::{Routes, TOPIC_FRAME};
 use crate::senders::Entry;
+use crate::spool::Parcel;
 use crate::taps::Sight;
 
 /// The inbox of one connection.
@@ -30,6 +32,10 @@ pub(crate) struct Router {
     backends: Arc<Backends>,
     sender: Entry,
     recent: RecentRoutes,
+    /// What goes through the spool, until all of a delivery is together.
+    parcels: Vec<Box<dyn Parcel>>,
+    /// Where that goes.
+    bound_for: Vec<Arc<Route>>,
     notes: Notes,
     /// Nothing more is read until this is over.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -57,7 +63,16 @@ impl Notes {
 
 impl Router {
     pub(crate) fn new(routes: Arc<Routes>, backends: Arc<Backends>, sender: Entry) -> Self {
-        Self { routes, backends, sender, recent: RecentRoutes::default(), notes: Notes::default(), pause: None }
+        Self {
+            routes,
+            backends,
+            sender,
+            recent: RecentRoutes::default(),
+            parcels: Vec::new(),
+            bound_for: Vec::new(),
+            notes: Notes::default(),
+            pause: None,
+        }
     }
 
     /// Hands on messages of one topic that came at `now`.
@@ -76,7 +91,12 @@ impl Router {
                     Err(reason) => return self.tell(seen, None, Fate::of(Outcome::Dropped(reason)), now),
                 },
             };
+            if self.routes.spool.is_some() && route.is_queue() {
+                self.tell(seen, Some(&route), Fate::of(Outcome::Spooled), now);
+                return self.gather(route, messages, now);
+            }
             let before = seen.as_ref().map(|_| route.stats().tally);
+            let displaced = route.displaced();
             let mut refused = None;
             match route.push(messages, now) {
                 Ok(()) => {}
@@ -94,11 +114,39 @@ impl Router {
             if let Some(before) = before {
                 self.tell(seen, Some(&route), Fate { taken: route.outcome_since(&before), refused }, now);
             }
-            if route.is_behind() {
+            self.routes.note_displaced(&route, displaced, self.sender.peer());
+            if route.blocks() {
+                let (routes, sender) = (self.routes.clone(), self.sender.sender().clone());
+                self.pause = Some(Box::pin(async move { routes.wait_for_room(&route, &sender.peer).await }));
+            } else if route.is_behind() {
                 self.pause = Some(Box::pin(async move { route.catch_up().await }));
             }
             return;
         }
+    }
+
+    /// Has the spool hand on what came together.
+    fn keep(&mut self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let (parcels, bound_for) = (std::mem::take(&mut self.parcels), std::mem::take(&mut self.bound_for));
+        let kept = self.routes.spool.as_ref()?.put(parcels);
+        let (routes, sender) = (self.routes.clone(), self.sender.sender().clone());
+        Some(Box::pin(async move {
+            kept.await;
+            for route in bound_for {
+                routes.wait_for_room(&route, &sender.peer).await;
+                if route.is_behind() {
+                    route.catch_up().await;
+                }
+            }
+        }))
+    }
+
+    /// Puts messages aside for the spool.
+    fn gather(&mut self, route: Arc<Route>, messages: Run, now: u64) {
+        if !self.bound_for.iter().any(|known| Arc::ptr_eq(known, &route)) {
+            self.bound_for.push(route.clone());
+        }
+        self.parcels.push(Box::new(Posting::new(&self.routes, route, messages, self.sender.sender(), now)));
     }
 
     /// Tells of messages that passed: the recorder, and whoever watches.
@@ -182,7 +230,11 @@ impl Router {
                 self.pause = None;
             }
             if run.is_empty() {
-                return Poll::Ready(());
+                if self.parcels.is_empty() {
+                    return Poll::Ready(());
+                }
+                self.pause = self.keep();
+                continue;
             }
             let same = run.split_leading(|mut a, mut b| a.nth(TOPIC_FRAME) == b.nth(TOPIC_FRAME));
             self.hand_on(same, now);
@@ -217,9 +269,7 @@ impl fmt::Debug for Router {
     }
 }
 
-/// The frame that names the topic, counted from 0.
-const TOPIC_FRAME: usize = 1;
-/// And the one that names the style.
+/// The frame that names the style, counted from 0.
 const STYLE_FRAME: usize = 2;
 
 /// Messages of a read that the recorder takes down one by one; of a read that brings more, it takes down the first run. So

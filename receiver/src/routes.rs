@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use oslo_rpc::Topic;
 use oslo_rpc::topic::Kind;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 use zmtp::{Budget, CloseReport, Run, Stats};
 
 use crate::clock::Clock;
@@ -16,6 +17,7 @@ use crate::drops::Drops;
 use crate::recorder::Recorder;
 use crate::route::{Route, RouteError, Rules};
 use crate::settings::Settings;
+use crate::spool::{Restored, Spool};
 use crate::taps::Taps;
 
 /// The routes of a receiver, shared by all connections.
@@ -36,6 +38,12 @@ pub(crate) struct Routes {
     pub(crate) drops: Drops,
     pub(crate) recorder: Recorder,
     pub(crate) taps: Taps,
+    /// How often a sender had to wait for room.
+    waits: AtomicU64,
+    /// Nobody waits any more.
+    hurries: AtomicBool,
+    /// Where messages to queues are kept until they are written, if anywhere.
+    pub(crate) spool: Option<Spool>,
 }
 
 /// Counters of several topics together, in messages.
@@ -49,6 +57,8 @@ pub(crate) struct Sums {
     pub(crate) over_mark: u64,
     pub(crate) unmatched: u64,
     pub(crate) discarded: u64,
+    pub(crate) displaced: u64,
+    pub(crate) expired: u64,
 }
 
 impl Sums {
@@ -61,11 +71,13 @@ impl Sums {
         self.over_mark += stats.tally.over_mark;
         self.unmatched += stats.tally.unmatched;
         self.discarded += stats.tally.discarded;
+        self.displaced += stats.tally.displaced;
+        self.expired += stats.tally.expired;
     }
 
     /// Messages dropped, for whatever reason.
     pub(crate) fn dropped(&self) -> u64 {
-        self.refused + self.over_mark + self.unmatched + self.discarded
+        self.refused + self.over_mark + self.unmatched + self.discarded + self.displaced + self.expired
     }
 }
 
@@ -85,6 +97,8 @@ fn at(kind: Kind) -> usize {
 pub(crate) enum NoRoute {
     #[error("{0} topics are served already: raise max_topics in [zmq_receiver], or see who makes so many")]
     TooMany(usize),
+    #[error("it is not served here: add it to allow_topics in [zmq_receiver], or see who sends to it")]
+    NotAllowed,
     #[error(transparent)]
     Open(#[from] RouteError),
 }
@@ -94,23 +108,27 @@ impl NoRoute {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::TooMany(_) => "topic-limit",
+            Self::NotAllowed => "topic-not-allowed",
             Self::Open(_) => "bind-failed",
         }
     }
 }
 
 impl Routes {
-    pub(crate) fn new(settings: &Settings, dir: &Path, clock: Clock) -> Self {
+    pub(crate) fn new(settings: &Settings, dir: &Path, clock: Clock, spool: Option<Spool>) -> Self {
         let memory = Budget::new(settings.limits.memory_limit);
         Self {
-            rules: RwLock::new(Rules::new(settings, dir, &memory, clock)),
+            rules: RwLock::new(Rules::new(settings, dir, &memory, clock, spool.clone())),
             memory,
             clock,
             replies: format!("zmq_replies.{}", settings.host),
             by_key: RwLock::default(),
             opening: Mutex::default(),
             given_up: Mutex::default(),
+            waits: AtomicU64::new(0),
+            hurries: AtomicBool::new(false),
             drops: Drops::default(),
+            spool,
             recorder: Recorder::new(settings.flight_records),
             taps: Taps::default(),
         }
@@ -119,7 +137,7 @@ impl Routes {
     /// Takes other rules for topics that are opened from now on.
     pub(crate) fn apply(&self, settings: &Settings) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        *rules = Rules::new(settings, rules.dir(), &self.memory, self.clock);
+        *rules = Rules::new(settings, rules.dir(), &self.memory, self.clock, self.spool.clone());
     }
 
     /// The route of a topic, if there is one.
@@ -134,12 +152,15 @@ impl Routes {
 
     /// The route of a topic, made if it is the first of its key.
     pub(crate) fn open(&self, topic: &Topic<'_>) -> Result<Arc<Route>, NoRoute> {
+        if topic.key() != self.replies && !self.rules().topics.allows(topic.key()) {
+            return Err(NoRoute::NotAllowed);
+        }
         let mut in_vain = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = self.find(topic) {
             return Ok(route);
         }
         let open = self.read().len();
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules();
         if open >= rules.max_topics {
             if in_vain.is_some_and(|at| at.elapsed() < SEARCH_PAUSE) {
                 return Err(NoRoute::TooMany(open));
@@ -154,6 +175,19 @@ impl Routes {
         let mut by_key = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
         by_key.insert(route.key().to_owned(), route.clone());
         Ok(route)
+    }
+
+    /// Queues messages of an earlier run. What has no route stays in the spool.
+    pub(crate) fn restore(&self, messages: Restored) {
+        let Restored { run, first, arrived } = messages;
+        let topic = run.first().nth(TOPIC_FRAME).unwrap_or_default();
+        let route = Topic::parse(topic)
+            .map_err(|error| error.to_string())
+            .and_then(|topic| self.open(&topic).map_err(|error| format!("topic {topic}: {error}")));
+        match route {
+            Ok(route) => drop(route.restore(run, first, arrived)),
+            Err(error) => error!(messages = run.messages(), "messages stay in the spool until the next start: {error}"),
+        }
     }
 
     /// Makes the socket of replies to callers on this host before the first reply, so that callers are connected to it.
@@ -182,6 +216,41 @@ impl Routes {
             }
         }
         any
+    }
+
+    /// Lets nobody wait for room any more: what has been sent is to be taken before the end, whatever the limits.
+    pub(crate) fn hurry(&self) {
+        self.hurries.store(true, Ordering::Relaxed);
+    }
+
+    /// Has who sent the last messages to `route` wait until there is room for more.
+    pub(crate) async fn wait_for_room(&self, route: &Route, peer: &str) {
+        if !route.blocks() {
+            return;
+        }
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        self.drops.tell("sender-waits", peer, || format!("topic {}: queue is full, its senders wait", route.key()));
+        loop {
+            if self.hurries.load(Ordering::Relaxed) || route.room().await {
+                return;
+            }
+        }
+    }
+
+    /// How often a sender had to wait for room.
+    pub(crate) fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Logs that messages of `route` were dropped for newer ones, if there are more than `before`. The topic counts them.
+    pub(crate) fn note_displaced(&self, route: &Route, before: Option<u64>, peer: &str) {
+        if let Some(before) = before
+            && let Some(now) = route.displaced().filter(|now| *now > before)
+        {
+            self.drops.tell("oldest-displaced", peer, || {
+                format!("topic {}: queue is full, {} of its oldest messages were dropped", route.key(), now - before)
+            });
+        }
     }
 
     /// Counts and logs messages that found no room, with the limit that they met, which is the reason.
@@ -275,10 +344,16 @@ impl Routes {
         total
     }
 
+    fn rules(&self) -> std::sync::RwLockReadGuard<'_, Rules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<String, Arc<Route>>> {
         self.by_key.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The frame that names the topic, counted from 0.
+pub(crate) const TOPIC_FRAME: usize = 1;
 /// A search looks at every topic, so a flood of new ones must not cause one each: ten a second cost nothing.
 const SEARCH_PAUSE: Duration = Duration::from_millis(100);

@@ -7,11 +7,17 @@
 //! Options nobody here knows pass in silence: the files are the services' own.
 
 mod types;
+mod patterns;
 mod options;
 mod reader;
 mod admin;
 mod log;
 mod gather;
+mod limits;
+mod topics;
+mod access;
+mod curve;
+mod spool;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,11 +25,17 @@ use std::time::Duration;
 use oslo_config::{Config, OptType, Setting, ValueError};
 use thiserror::Error;
 
+pub use self::access::Access;
 pub use self::admin::{AdminSettings, AdminSocket};
+pub use self::curve::CurveSettings;
 pub use self::gather::gather;
+pub use self::limits::Limits;
 pub use self::options::{DECLARED, OURS};
+pub use self::patterns::Pattern;
 use self::reader::Reader;
 pub use self::reader::Warning;
+pub use self::spool::SpoolSettings;
+pub use self::topics::{TopicPolicy, TopicSettings};
 use self::types::HostName;
 use crate::logging::LogSettings;
 
@@ -32,14 +44,22 @@ use crate::logging::LogSettings;
 pub struct Settings {
     /// Where senders connect to.
     pub bind: Bind,
+    /// Where senders that encrypt connect to, if they can.
+    pub curve: Option<CurveSettings>,
     /// Where services connect to.
     pub ipc_dir: IpcDir,
     /// This machine's name among the others.
     pub host: String,
     /// Most messages queued for one topic; `None` leaves it to the limits in octets.
     pub topic_backlog: Option<usize>,
+    /// Where messages are kept over a restart, if anywhere.
+    pub spool: Option<SpoolSettings>,
     /// What bounds the daemon's memory and descriptors.
     pub limits: Limits,
+    /// What holds for some topics only.
+    pub topics: TopicSettings,
+    /// Who may connect, and how much may come from one address.
+    pub access: Access,
     /// How long a first fanout or a reply waits for its subscriber; zero: not at all.
     pub hold_time: Duration,
     /// How long messages for `TOPIC.HOST@BACKEND` wait for the backend's own consumer before those of `TOPIC.HOST` may
@@ -79,24 +99,6 @@ pub struct IpcDir {
     pub is_explicit: bool,
 }
 
-/// Bounds on what peers can make the daemon hold. None is zero, and
-/// `max_message_size <= topic_max_octets <= memory_limit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Topics served at once.
-    pub max_topics: usize,
-    /// TCP peers at once.
-    pub max_connections: usize,
-    /// Octets of one message.
-    pub max_message_size: usize,
-    /// Frames of one message.
-    pub max_frames: usize,
-    /// Octets queued for one topic.
-    pub topic_max_octets: usize,
-    /// Octets queued for all topics together.
-    pub memory_limit: usize,
-}
-
 impl Settings {
     /// Reads every option.
     ///
@@ -128,12 +130,17 @@ impl Settings {
             port: reader.require(&options::PORT)?.value.0,
         };
         let host = host(reader)?;
+        let curve = CurveSettings::read(reader, &bind.address)?;
         Ok(Self {
             bind,
+            curve,
             ipc_dir: ipc_dir(reader)?,
             // A negative number is how the original spells "unlimited".
             topic_backlog: reader.get(&options::TOPIC_BACKLOG)?.value.and_then(|n| usize::try_from(n).ok()),
-            limits: limits(reader)?,
+            spool: SpoolSettings::read(reader)?,
+            limits: Limits::read(reader)?,
+            topics: TopicSettings::read(reader)?,
+            access: Access::read(reader)?,
             hold_time: reader.require(&options::HOLD_TIME)?.value.0,
             backend_fallback: reader.require(&options::BACKEND_FALLBACK)?.value.0,
             drain_timeout: reader.require(&options::DRAIN_TIMEOUT)?.value.0,
@@ -184,20 +191,6 @@ fn host(reader: &mut Reader<'_>) -> Result<String, SettingsError> {
     name.map(|HostName(host)| host).ok_or(SettingsError::NoHostName)
 }
 
-fn limits(reader: &mut Reader<'_>) -> Result<Limits, ValueError> {
-    let memory_limit = reader.require(&options::MEMORY_LIMIT)?.value.0;
-    let topic_max_octets = reader.at_most(&options::TOPIC_MAX_OCTETS, memory_limit, "memory_limit")?;
-    let max_message_size = reader.at_most(&options::MAX_MESSAGE_SIZE, topic_max_octets, "topic_max_octets")?;
-    Ok(Limits {
-        max_topics: reader.require(&options::MAX_TOPICS)?.value.0,
-        max_connections: reader.require(&options::MAX_CONNECTIONS)?.value.0,
-        max_message_size,
-        max_frames: reader.require(&options::MAX_FRAMES)?.value.0,
-        topic_max_octets,
-        memory_limit,
-    })
-}
-
 fn warn_of_what_has_no_effect(reader: &mut Reader<'_>) -> Result<(), ValueError> {
     reader.warn_if_set(&options::CONTEXTS, "has no effect here");
     reader.warn_if_set(&options::LOG_CONFIG_APPEND, "has no effect here: set debug, log_file or log_dir");
@@ -242,9 +235,11 @@ mod tests {
         let settings = settings("");
         let expected = Settings {
             bind: Bind { address: "*".to_owned(), port: 9501 },
+            curve: None,
             ipc_dir: IpcDir { path: "/var/run/openstack".into(), is_explicit: false },
             host: rustix::system::uname().nodename().to_str().unwrap().to_owned(),
             topic_backlog: None,
+            spool: None,
             limits: Limits {
                 max_topics: 4096,
                 max_connections: 4096,
@@ -253,6 +248,8 @@ mod tests {
                 topic_max_octets: 64 << 20,
                 memory_limit: 256 << 20,
             },
+            topics: TopicSettings::default(),
+            access: Access::default(),
             hold_time: Duration::from_secs(2),
             backend_fallback: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),

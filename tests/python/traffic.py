@@ -1,8 +1,10 @@
 """Senders and consumers of numbered casts, on libzmq.
 
     traffic.py send ENDPOINT SENDER TOPIC...     PUSH; for each line N on standard input: N more casts, dealt out to the
-                                                 topics in turn; answers "sent"
-    traffic.py consume ENDPOINT TOPIC FILE       PULL; appends (sender, number) of each cast to FILE as it is received
+                                                 topics in turn; answers "sent". With CURVE_SERVER, CURVE_PUBLIC and
+                                                 CURVE_SECRET in the environment it encrypts
+    traffic.py consume ENDPOINT TOPIC FILE [S]   PULL; appends (sender, number) of each cast to FILE as it is received, and
+                                                 sleeps for S seconds after the first
     traffic.py subscribe ENDPOINT PREFIX         SUB; prints for each message how many milliseconds ago the connection was
                                                  made, and the frames
 
@@ -30,6 +32,10 @@ def cast(topic, sender, number):
 def send(endpoint, sender, *topics):
     topics = [topic.encode() for topic in topics]
     socket = zmq.Context.instance().socket(zmq.PUSH)
+    if 'CURVE_SERVER' in os.environ:
+        socket.curve_serverkey = os.environ['CURVE_SERVER'].encode()
+        socket.curve_publickey = os.environ['CURVE_PUBLIC'].encode()
+        socket.curve_secretkey = os.environ['CURVE_SECRET'].encode()
     socket.connect(endpoint)
     sent = 0
     for line in sys.stdin:
@@ -39,7 +45,7 @@ def send(endpoint, sender, *topics):
         print('sent', flush=True)
 
 
-def consume(endpoint, topic, file):
+def consume(endpoint, topic, file, pause='0'):
     topic = topic.encode()
     file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     socket = zmq.Context.instance().socket(zmq.PULL)
@@ -50,6 +56,8 @@ def consume(endpoint, topic, file):
         if frames != cast(topic, sender, number):
             raise ValueError(f'not a cast to {topic}: {frames}')
         os.write(file, frames[-1][:8])
+        time.sleep(float(pause))
+        pause = 0
 
 
 def subscribe(endpoint, prefix):

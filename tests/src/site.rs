@@ -90,6 +90,9 @@ impl Site {
             address.port(),
             site.ipc_dir().display(),
         );
+        // A stop waits for consumers that do not end their connections, as peers of octets do not.
+        let base = "[zmq_receiver]\ndrain_timeout = 2\n";
+        std::fs::write(site.base_file(), base).map_err(failed("write", site.base_file().display()))?;
         std::fs::write(site.config_file(), config).map_err(failed("write", site.config_file().display()))?;
         Ok(site)
     }
@@ -97,7 +100,7 @@ impl Site {
     /// The receiver, not yet running.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
-        command.arg("--config-file").arg(self.config_file());
+        command.arg("--config-file").arg(self.base_file()).arg("--config-file").arg(self.config_file());
         // Sites run beside one another; the default is one for the machine.
         command.env("OS_ZMQ_RECEIVER__ADMIN_SOCKET", self.admin_socket());
         command
@@ -130,6 +133,11 @@ impl Site {
     /// What `--config-file` takes.
     pub fn config_file(&self) -> PathBuf {
         self.directory.path().join("receiver.conf")
+    }
+
+    /// What tests have in common, and read before that.
+    fn base_file(&self) -> PathBuf {
+        self.directory.path().join("base.conf")
     }
 
     /// Its log, which is one for all that run here.

@@ -17,6 +17,17 @@ use crate::python::{self, NoEnvironment};
 #[derive(Debug)]
 pub struct Sender(Program);
 
+/// The keys of a sender that encrypts, in Z85.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Of whom it connects to.
+    pub server: String,
+    /// Its own.
+    pub public: String,
+    /// Its own.
+    pub secret: String,
+}
+
 /// A service of one topic, which records what it receives.
 #[derive(Debug)]
 pub struct Consumer {
@@ -84,8 +95,24 @@ pub enum TrafficError {
 impl Sender {
     /// Starts client number `sender`, connecting.
     pub fn start(endpoint: &str, sender: u32, topics: &[&str]) -> Result<Self, TrafficError> {
+        Self::start_with(endpoint, sender, topics, &[])
+    }
+
+    /// The same, which encrypts.
+    pub fn start_encrypting(endpoint: &str, sender: u32, topics: &[&str], keys: &Keys) -> Result<Self, TrafficError> {
+        let Keys { server, public, secret } = keys;
+        let keys = [("CURVE_SERVER", &**server), ("CURVE_PUBLIC", public), ("CURVE_SECRET", secret)];
+        Self::start_with(endpoint, sender, topics, &keys)
+    }
+
+    fn start_with(
+        endpoint: &str,
+        sender: u32,
+        topics: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, TrafficError> {
         let mut command = command("send")?;
-        command.arg(endpoint).arg(sender.to_string()).args(topics);
+        command.arg(endpoint).arg(sender.to_string()).args(topics).envs(environment.iter().copied());
         Ok(Self(Program::start(&format!("sender {sender}"), &mut command)?))
     }
 
@@ -109,8 +136,14 @@ impl Sender {
 impl Consumer {
     /// Starts a service of `topic`, connecting to `socket`. It makes the file `record`, or appends to it.
     pub fn start(socket: &Path, topic: &str, record: PathBuf) -> Result<Self, TrafficError> {
+        Self::start_pausing(socket, topic, record, Duration::ZERO)
+    }
+
+    /// The same, which does nothing for a while once it has received one message.
+    pub fn start_pausing(socket: &Path, topic: &str, record: PathBuf, pause: Duration) -> Result<Self, TrafficError> {
         let mut command = command("consume")?;
         command.arg(format!("ipc://{}", socket.display())).arg(topic).arg(&record);
+        command.arg(pause.as_secs_f64().to_string());
         Ok(Self { program: Program::start(&format!("consumer of {topic}"), &mut command)?, record })
     }
 

@@ -64,7 +64,7 @@ mod session;
 #[cfg(feature = "tokio")]
 mod socket;
 
-pub use pattern::{Budget, LateJoiners, Mark, SubscriptionLimits, Tally};
+pub use pattern::{Budget, LateJoiners, Mark, Overflow, SubscriptionLimits, Tally};
 pub use proto::{
     Credentials, Fault, Limits, LoginTooLong, Message, MessageBuilder, Multipart, Payload, PlainLogin, ProtocolError,
     Run,

@@ -57,10 +57,10 @@ pub(crate) trait Port: Send + 'static {
 pub(crate) enum Feed {
     /// Something to send.
     Fed,
-    /// The socket is closed and all was given: it is over.
+    /// The socket is closed and all was given. What comes until the peer's end is still delivered.
     Closed,
-    /// The socket is closed, but still takes what has arrived.
-    Draining,
+    /// The socket is closed, and what comes is of no use.
+    Over,
 }
 
 /// How far a handshake has come.
@@ -206,7 +206,7 @@ impl Session {
             waiting: Run::default(),
             received: 0,
             blocked: false,
-            drained: false,
+            farewell: Farewell::None,
             detached: false,
         }
     }
@@ -302,9 +302,20 @@ pub(crate) struct Attached<'p, P: Port> {
     received: u64,
     /// The port is full. Nothing is read: the kernel's buffer fills and the peer stops.
     blocked: bool,
-    /// The socket is closed, and nothing had arrived when this looked last.
-    drained: bool,
+    farewell: Farewell,
     detached: bool,
+}
+
+/// How far an end that this side wants has come. It closes its half and waits for the peer to close the other: what either
+/// has sent by then arrives. A stream that is closed at once takes along what the other side has not read yet, and libzmq
+/// drops what is in the kernel's buffer when a local peer is gone while its own queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    None,
+    /// All is sent.
+    Begun,
+    /// This side's half is closed.
+    Told,
 }
 
 impl<P: Port> Attached<'_, P> {
@@ -326,9 +337,16 @@ impl<P: Port> Attached<'_, P> {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<Poll<Disconnect>, Disconnect> {
         self.deliver(cx)?;
-        let closed = self.write(cx)?;
-        if closed == Some(Feed::Closed) {
-            return Ok(self.shut_down(cx));
+        if self.farewell == Farewell::None
+            && let Some(closed) = self.write(cx)?
+        {
+            if closed == Feed::Over {
+                return Ok(Pin::new(&mut self.session.stream).poll_shutdown(cx).map(|_| Disconnect::Closed));
+            }
+            self.farewell = Farewell::Begun;
+        }
+        if self.farewell == Farewell::Begun && Pin::new(&mut self.session.stream).poll_shutdown(cx)?.is_ready() {
+            self.farewell = Farewell::Told;
         }
         for _ in 0..ROUNDS {
             if self.blocked {
@@ -337,20 +355,14 @@ impl<P: Port> Attached<'_, P> {
             match self.session.poll_read(cx)? {
                 Poll::Ready(0) => {
                     self.session.connection.handle_eof()?;
-                    return Ok(Poll::Ready(Disconnect::PeerClosed));
+                    let ours = self.farewell != Farewell::None;
+                    return Ok(Poll::Ready(if ours { Disconnect::Closed } else { Disconnect::PeerClosed }));
                 }
-                Poll::Ready(_) => self.drained = false,
-                Poll::Pending if closed == Some(Feed::Draining) => {
-                    if std::mem::replace(&mut self.drained, true) {
-                        return Ok(self.shut_down(cx));
-                    }
-                    // What was read made room for more of what the peer has written; the runtime has yet to see it.
-                    break;
-                }
+                Poll::Ready(_) => {}
                 Poll::Pending => return Ok(Poll::Pending),
             }
             self.deliver(cx)?;
-            if self.session.connection.wants_write() {
+            if self.farewell == Farewell::None && self.session.connection.wants_write() {
                 let _ = self.session.poll_write(cx)?;
             }
         }
@@ -399,10 +411,6 @@ impl<P: Port> Attached<'_, P> {
                 Poll::Pending => return Ok(None),
             }
         }
-    }
-
-    fn shut_down(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
-        Pin::new(&mut self.session.stream).poll_shutdown(cx).map(|_| Disconnect::Closed)
     }
 }
 

@@ -13,9 +13,10 @@ use zmtp::{BindError, Options, Pull};
 
 use super::{Finding, Level};
 use crate::dir_lock::{DirLock, DirLockError};
+use crate::keys;
 use crate::logging::{JOURNAL, LogSettings, SYSLOG};
 use crate::receiver::StartError;
-use crate::settings::{IpcDir, Settings};
+use crate::settings::{CurveSettings, IpcDir, Settings};
 
 /// Looks at everything, whatever is found.
 pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
@@ -30,6 +31,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         None => ok("no other receiver runs with this rpc_zmq_ipc_dir".to_owned()),
     });
     findings.push(host(&settings.host));
+    findings.extend(settings.curve.iter().flat_map(key_files));
     findings.extend(log_file(settings.log.file.as_deref()));
     findings.extend(log_daemons(&settings.log));
     findings
@@ -47,6 +49,19 @@ async fn port(settings: &Settings, running: Option<&str>) -> Finding {
         }
         Err(cause) => error(StartError::Bind { cause }.to_string()),
     }
+}
+
+fn key_files(curve: &CurveSettings) -> Vec<Finding> {
+    let own = match keys::load(&curve.key_file) {
+        Ok(keys) => ok(format!("the public key for curve_port is {}", keys.public())),
+        Err(cause) => error(cause.to_string()),
+    };
+    let clients = match curve.clients.as_deref().map(keys::load_public) {
+        None => warning("curve_clients is unset: everybody who knows the public key may connect".to_owned()),
+        Some(Ok(clients)) => ok(format!("{} keys may connect to curve_port", clients.len())),
+        Some(Err(cause)) => error(cause.to_string()),
+    };
+    vec![own, clients]
 }
 
 fn directory(dir: &IpcDir) -> Finding {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 /// What is asked, beyond the command.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Args)]
 pub struct Ask {
-    /// who: a topic. where: a message's id, or its beginning. topics, watch: a pattern such as compute.*
+    /// keygen: the file to make. who: a topic. where: a message's id, or its beginning. topics, watch: a pattern such as compute.*
     pub subject: Option<String>,
 
     /// health: whether it is ready for work, not only alive

@@ -4,11 +4,15 @@
 //! are all in the group `zmq_receiver`, which the services do not know and pass over, so that
 //! one file can serve both.
 
-use oslo_config::{Declaration, Opt};
+use std::time::Duration;
 
+use oslo_config::{Declaration, Opt};
+use zmtp::Overflow;
+
+use super::patterns::{Patterns, PerTopic};
 use super::types::{
-    AbsolutePath, Address, AnyPath, Count, Deadline, HostName, LevelName, Listen, ModuleLevels, Octets, Port,
-    SyslogFacility, Wait,
+    AbsolutePath, Address, AnyPath, Count, Deadline, Fsync, HostName, LevelName, Listen, ModuleLevels, Networks,
+    Octets, Port, SyslogFacility, Wait,
 };
 
 pub(super) const BIND_ADDRESS: Opt<Address> =
@@ -105,6 +109,80 @@ pub(super) const MEMORY_LIMIT: Opt<Octets> =
         .in_group(OURS)
         .or("256 MiB");
 
+pub(super) const CURVE_PORT: Opt<Port> =
+    Opt::new("curve_port", "TCP port for peers that encrypt (CURVE), beside rpc_zmq_port; unset: none.").in_group(OURS);
+
+pub(super) const CURVE_BIND_ADDRESS: Opt<Address> =
+    Opt::new("curve_bind_address", "Address or interface of curve_port; unset: as rpc_zmq_bind_address.")
+        .in_group(OURS);
+
+pub(super) const CURVE_KEY_FILE: Opt<AnyPath> = Opt::new(
+    "curve_key_file",
+    "File with the secret key for curve_port, which only its owner may read; the command keygen makes it.",
+)
+.in_group(OURS)
+.or("/etc/oslo/zmq_receiver.key");
+
+pub(super) const CURVE_CLIENTS: Opt<AnyPath> = Opt::new(
+    "curve_clients",
+    "File with the public keys of peers that may connect to curve_port, one a line; unset: all that know ours.",
+)
+.in_group(OURS);
+
+pub(super) const TOPIC_POLICY: Opt<PerTopic<Overflow>> = Opt::new(
+    "topic_policy",
+    "What becomes of messages that find the queue of their topic full, as PATTERN:POLICY, ...: drop-new drops them, drop-old \
+     the oldest of the queue, block makes the sender wait, with all its topics. The first pattern counts; others: drop-new.",
+)
+.in_group(OURS);
+
+pub(super) const TOPIC_TTL: Opt<PerTopic<Duration>> = Opt::new(
+    "topic_ttl",
+    "Seconds that messages wait for a consumer before they are dropped, as PATTERN:SECONDS, ...; 0 and others: for ever.",
+)
+.in_group(OURS);
+
+pub(super) const TOPIC_OCTETS: Opt<PerTopic<usize>> =
+    Opt::new("topic_octets", "Octets queued, in place of topic_max_octets, as PATTERN:OCTETS, ...").in_group(OURS);
+
+pub(super) const ALLOW_TOPICS: Opt<Patterns> =
+    Opt::new("allow_topics", "Patterns of the topics that are served; unset: all. Messages to others are dropped.")
+        .in_group(OURS);
+
+pub(super) const ALLOW_FROM: Opt<Networks> =
+    Opt::new("allow_from", "Networks and addresses from which peers may connect; unset: all.").in_group(OURS);
+
+pub(super) const MAX_PER_ADDRESS: Opt<Count> =
+    Opt::new("max_connections_per_address", "Most TCP peers of one address at once; further ones are closed.")
+        .in_group(OURS);
+
+pub(super) const OCTETS_PER_SECOND: Opt<Octets> = Opt::new(
+    "max_octets_per_second",
+    "Octets that are read from one address in a second, all its connections together; a sender that is faster waits.",
+)
+.in_group(OURS);
+
+pub(super) const SPOOL_DIR: Opt<AbsolutePath> = Opt::new(
+    "spool_dir",
+    "Directory to keep messages to queues in until a consumer has them, over a restart or a crash; unset: none is kept.",
+)
+.in_group(OURS);
+
+pub(super) const SPOOL_MAX_OCTETS: Opt<Octets> = Opt::new(
+    "spool_max_octets",
+    "Octets of messages that are kept in spool_dir; further ones are handed on without. The files may take twice as much.",
+)
+.in_group(OURS)
+.or("256 MiB");
+
+pub(super) const SPOOL_FSYNC: Opt<Fsync> = Opt::new(
+    "spool_fsync",
+    "Whether messages are on the disk before they are handed on: always, for failures of power; never, for a crash of the \
+     daemon, which takes less time.",
+)
+.in_group(OURS)
+.or("never");
+
 pub(super) const HOLD_TIME: Opt<Wait> =
     Opt::new("hold_time", "Seconds a first fanout or a reply waits for its subscriber.").in_group(OURS).or("2");
 
@@ -182,6 +260,20 @@ pub const DECLARED: &[Declaration] = &[
     *MAX_FRAMES.declaration(),
     *TOPIC_MAX_OCTETS.declaration(),
     *MEMORY_LIMIT.declaration(),
+    *CURVE_PORT.declaration(),
+    *CURVE_BIND_ADDRESS.declaration(),
+    *CURVE_KEY_FILE.declaration(),
+    *CURVE_CLIENTS.declaration(),
+    *TOPIC_POLICY.declaration(),
+    *TOPIC_TTL.declaration(),
+    *TOPIC_OCTETS.declaration(),
+    *ALLOW_TOPICS.declaration(),
+    *ALLOW_FROM.declaration(),
+    *MAX_PER_ADDRESS.declaration(),
+    *OCTETS_PER_SECOND.declaration(),
+    *SPOOL_DIR.declaration(),
+    *SPOOL_MAX_OCTETS.declaration(),
+    *SPOOL_FSYNC.declaration(),
     *HOLD_TIME.declaration(),
     *BACKEND_FALLBACK.declaration(),
     *DRAIN_TIMEOUT.declaration(),

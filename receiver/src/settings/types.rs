@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use oslo_config::{Malformed, OptType};
 use tracing::Level;
+use zmtp::transport::Network;
 
 use crate::logging::{Facility, level};
 
@@ -132,6 +133,44 @@ impl OptType for AnyPath {
 
     fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
         unless_empty(text, (!text.contains('\0')).then(|| Self(text.into())))
+    }
+}
+
+/// Networks as `ADDRESS/BITS`, or single addresses, separated by commas.
+#[derive(Debug, PartialEq)]
+pub(super) struct Networks(pub(super) Vec<Network>);
+
+impl OptType for Networks {
+    const EXPECTED: &'static str = "networks or addresses separated by commas, such as 10.0.0.0/8, fd00::/8, 127.0.0.1";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        let network = |item: &str| item.parse::<Network>().ok();
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let networks: Option<Vec<_>> = items.map(network).collect();
+        let networks = networks.ok_or(Malformed)?;
+        Ok((!networks.is_empty()).then_some(Self(networks)))
+    }
+}
+
+/// When what is written has to be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fsync {
+    /// When the system likes.
+    Never,
+    /// At once.
+    Always,
+}
+
+impl OptType for Fsync {
+    const EXPECTED: &'static str = "never or always";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        let known = match text {
+            "never" => Some(Self::Never),
+            "always" => Some(Self::Always),
+            _ => None,
+        };
+        unless_empty(text, known)
     }
 }
 
@@ -313,6 +352,14 @@ mod tests {
         assert_eq!(value("0"), Some(Wait(Duration::ZERO)));
         refused::<Wait>(&["-1", "3601", "inf", "NaN", "2s", "1 000"]);
         refused::<Deadline>(&["0", "0.0", "-0", "1e-30"]);
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in ["10.0.0.0/33", "host1", "10.0.0", "fd00::/129", "10.0.0.0/8 127.0.0.1"] {
+            assert_eq!(Networks::from_text(text), Err(Malformed), "{text}");
+        }
+        assert_eq!(Networks::from_text(""), Ok(None));
     }
 
     proptest! {

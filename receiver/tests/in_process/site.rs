@@ -23,7 +23,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A receiver with the default settings but for what `change` does to them.
+    /// A receiver with the default settings, but a short `drain_timeout` for peers that keep their connections, and but for what `change` does to them.
     pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Result<Self> {
         let root = tempfile::tempdir()?;
         let directory = root.path().to_owned();
@@ -45,6 +45,7 @@ impl Site {
         let mut settings = Settings::from_config(&gather(&cli, [])?)?;
         settings.bind = Bind { address: "127.0.0.1".to_owned(), port: 0 };
         settings.host = HOST.to_owned();
+        settings.drain_timeout = Duration::from_secs(2);
         change(&mut settings);
         let receiver = Receiver::start(&settings, &directory).await?;
         Ok(Self { receiver, directory, _root: root })

@@ -71,11 +71,12 @@ async fn a_slow_consumer_gets_everything_within_the_drain_timeout() -> Result {
     let (site, mut slow) = site_with_a_slow_consumer(Duration::from_secs(10)).await?;
     let path = site.path(TOPIC)?;
     let written = site.stats(TOPIC).written;
-    let reading = async {
+    let reading = async move {
         // It begins when the receiver has begun to stop and its socket is gone.
         until(|| !path.exists()).await?;
         let mut got = Vec::new();
         soon(slow.read_to_end(&mut got)).await??;
+        // Here it ends, as services do.
         Ok::<_, Box<dyn std::error::Error>>(got)
     };
     let (stopped, got) = tokio::join!(site.stop(), reading);

@@ -27,6 +27,7 @@ mod socket {
     mod roster;
     mod stats;
     mod brief;
+    mod options;
     pub(crate) mod shared;
     #[path = "../../../../zmtp/src/socket/outbound.rs"]
     pub(crate) mod outbound;
@@ -114,7 +115,7 @@ fn every_interleaving(test: impl Fn() + Sync + Send + 'static) {
 }
 
 fn push(mark: usize, backlog: Option<usize>) -> Arc<Outbound<LoadBalancer>> {
-    Outbound::new(LoadBalancer::new(Mark::messages(mark), backlog.map(Mark::messages), false, None))
+    Outbound::new(LoadBalancer::new(Mark::messages(mark), backlog.map(Mark::messages), false, None), None)
 }
 
 const MESSAGE: &str = "x";
@@ -220,7 +221,8 @@ fn a_run_reaches_a_task_that_sleeps() {
 #[test]
 fn what_is_published_reaches_a_subscriber_that_sleeps() {
     every_interleaving(|| {
-        let outbound = Outbound::new(Distributor::new(Mark::messages(9), SubscriptionLimits::default(), None, None));
+        let outbound =
+            Outbound::new(Distributor::new(Mark::messages(9), SubscriptionLimits::default(), None, None), None);
         let mut port = outbound.port("peer", false);
         let publisher = thread::spawn({
             let outbound = outbound.clone();

@@ -18,7 +18,7 @@ fn a_good_configuration_is_told_to_be_one() -> anyhow::Result<()> {
         format!("ok: {} is free\n", site.endpoint()),
         format!("ok: rpc_zmq_ipc_dir {} is of user ", site.ipc_dir().display()),
         format!("hold_time = 1  ({}:", site.config_file().display()),
-        "drain_timeout = 10  (default)\n".to_owned(),
+        "lame_duck_time = 30  (default)\n".to_owned(),
     ] {
         ensure!(told.contains(&text), "{text} in:\n{told}");
     }

@@ -16,7 +16,7 @@ const WATCHED: usize = 1000;
 const BOUND: Duration = Duration::from_millis(100);
 
 #[test]
-fn new_topics_and_a_stuck_one_do_not_delay_another() -> anyhow::Result<()> {
+fn b11_b27_new_topics_and_a_stuck_one_do_not_delay_another() -> anyhow::Result<()> {
     let site = Site::new("[zmq_receiver]\ntopic_max_octets = 4 MiB\nmax_message_size = 1 MiB\ndrain_timeout = 0")?;
     let mut receiver = site.start()?;
     let mut client = site.client()?;

@@ -12,7 +12,7 @@ use tests::wire;
 const AT_ONCE: Duration = Duration::from_millis(200);
 
 #[test]
-fn a_first_fanout_reaches_every_subscriber_that_is_connecting() -> anyhow::Result<()> {
+fn b27_a_first_fanout_reaches_every_subscriber_that_is_connecting() -> anyhow::Result<()> {
     let site = Site::new("")?;
     let mut receiver = site.start()?;
     let mut client = site.client()?;
@@ -35,7 +35,7 @@ fn a_first_fanout_reaches_every_subscriber_that_is_connecting() -> anyhow::Resul
 }
 
 #[test]
-fn a_first_reply_reaches_a_caller_that_subscribes_after_it() -> anyhow::Result<()> {
+fn b27_a_first_reply_reaches_a_caller_that_subscribes_after_it() -> anyhow::Result<()> {
     const ID: &str = "0123456789abcdef0123456789abcdef";
     // The caller's program may take longer to start than the replies would wait by default.
     let site = Site::new("[zmq_receiver]\nhold_time = 20")?;

@@ -69,7 +69,7 @@ fn without_configuration_an_ordinary_user_gets_a_directory_of_its_own_and_is_tol
 }
 
 #[test]
-fn what_cannot_work_is_refused_in_one_line() -> anyhow::Result<()> {
+fn b26_what_cannot_work_is_refused_in_one_line() -> anyhow::Result<()> {
     let site = Site::new("")?;
     let busy = TcpListener::bind("127.0.0.1:0")?;
     let busy = busy.local_addr()?.port().to_string();
@@ -102,7 +102,7 @@ fn what_cannot_work_is_refused_in_one_line() -> anyhow::Result<()> {
 }
 
 #[test]
-fn what_the_user_may_not_do_is_refused_in_one_line() -> anyhow::Result<()> {
+fn b26_what_the_user_may_not_do_is_refused_in_one_line() -> anyhow::Result<()> {
     let nobody = Nobody::new()?;
     let executable = binary::receiver()?;
     let mut command = nobody.command(&executable)?;

@@ -4,18 +4,37 @@
 //! away, unless `immediate`. A peer whose queue is at its mark is passed over. With a backlog, messages that find no
 //! peer with room wait there, in order, and messages that a vanished peer left unsent go back to its front; without
 //! one the caller keeps them and vanished peers' messages are discarded, as in libzmq.
+//!
+//! If asked to, it numbers messages and tells which it has done with, and gives up those that waited too long.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
 use super::{
     budget::Budget,
+    ledger::Ledger,
     mark::Mark,
+    numbers::Numbers,
     peers::{Outflow, PeerId, Tally},
     queue::Queue,
 };
 use crate::proto::{Payload, ProtocolError, Run, SocketType};
+
+/// What becomes of messages that a full backlog meets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The caller keeps them.
+    #[default]
+    Refuse,
+    /// They are taken, and the oldest of the backlog dropped for them.
+    Displace,
+    /// They are taken beyond the mark, for a caller that then waits until there is room.
+    Exceed,
+}
 
 /// The policy of a PUSH socket.
 #[derive(Debug)]
@@ -29,8 +48,23 @@ pub struct LoadBalancer {
     /// Whose turn it is; may be one past the end, for a peer that is still to come.
     next: usize,
     backlog: Option<Queue>,
+    overflow: Overflow,
+    opening: Opening,
+    /// If messages are numbered.
+    ledger: Option<Box<Ledger>>,
     awakened: Vec<PeerId>,
     tally: Tally,
+}
+
+/// Whether peers that come have only a share of what waits, because others may be about to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// For so long from the first peer on.
+    Ahead(Duration),
+    /// The first peer has come.
+    Begun(Duration),
+    Until(Instant),
+    Over,
 }
 
 #[derive(Debug)]
@@ -39,6 +73,8 @@ struct Peer {
     queue: Queue,
     lasting: bool,
     connected: bool,
+    /// If messages are numbered: of those in its queue, behind those that its connection has taken.
+    numbers: Numbers,
 }
 
 impl Peer {
@@ -64,9 +100,81 @@ impl LoadBalancer {
             next: 0,
             backlog: backlog.map(|mark| Queue::for_waiting(mark, budget.clone())),
             budget,
+            overflow: Overflow::default(),
+            opening: Opening::Over,
+            ledger: None,
             awakened: Vec::new(),
             tally: Tally::default(),
         }
+    }
+
+    /// What a full backlog does.
+    #[must_use]
+    pub fn with_overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// When the first peer comes and messages wait, others that come within `time` are to have some of them: until then
+    /// each gets a part at once, and the rest is dealt out when [`expire`](Outflow::expire) is called.
+    #[must_use]
+    pub fn with_opening(mut self, time: Duration) -> Self {
+        self.opening = Opening::Ahead(time);
+        self
+    }
+
+    /// Numbers messages, so that [`take_settled`](Outflow::take_settled) tells which are done with.
+    #[must_use]
+    pub fn numbered(mut self) -> Self {
+        self.ledger.get_or_insert_default();
+        self
+    }
+
+    /// Gives up messages that wait longer in the backlog, when [`expire`](Outflow::expire) is called.
+    #[must_use]
+    pub fn with_time_to_live(mut self, time: Duration) -> Self {
+        self.ledger.get_or_insert_default().expiring(time);
+        self
+    }
+
+    /// As [`push`](Outflow::push), for messages with numbers from `first`, above all that came before.
+    pub fn push_numbered(&mut self, run: &mut Run, first: u64, now: impl Fn() -> Instant) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.begin_at(first);
+        }
+        self.push(run, now);
+    }
+
+    /// As [`push_numbered`](Self::push_numbered), for messages that this program had taken before: no mark stops them.
+    pub fn restore(&mut self, mut run: Run, first: u64, arrived: Instant) {
+        let overflow = std::mem::replace(&mut self.overflow, Overflow::Exceed);
+        self.push_numbered(&mut run, first, || arrived);
+        self.overflow = overflow;
+    }
+
+    /// Whether the backlog is below its mark.
+    pub fn has_room(&self) -> bool {
+        self.backlog.as_ref().is_none_or(|backlog| backlog.is_empty() || backlog.has_room(1))
+    }
+
+    /// Takes back, in order, what no peer has had room for. It stays counted as accepted. With each run the number of its first message, if messages are
+    /// numbered.
+    pub fn take_backlog(&mut self) -> Vec<(Run, u64)> {
+        let mut runs = VecDeque::new();
+        if let Some(backlog) = &mut self.backlog {
+            backlog.take(usize::MAX, &mut runs);
+        }
+        let Some(ledger) = &mut self.ledger else { return runs.into_iter().map(|run| (run, 0)).collect() };
+        let mut numbers = std::mem::take(&mut ledger.backlog);
+        let mut numbered = Vec::new();
+        for mut run in runs {
+            while let Some(first) = numbers.first().filter(|_| !run.is_empty()) {
+                let part = run.split_fitting(numbers.first_range(), usize::MAX);
+                let _ = numbers.take(part.messages() as u64);
+                numbered.push((part, first));
+            }
+        }
+        numbered
     }
 
     /// The same, holding the latest message for each peer only.
@@ -76,25 +184,18 @@ impl LoadBalancer {
         self
     }
 
-    /// Takes back, in order, what no peer has had room for. It stays counted as accepted.
-    pub fn take_backlog(&mut self) -> VecDeque<Run> {
-        let mut runs = VecDeque::new();
-        if let Some(backlog) = &mut self.backlog {
-            backlog.take(usize::MAX, &mut runs);
-        }
-        runs
-    }
-
     /// Deals messages to peers while there is one with room.
-    fn deal(&mut self, run: &mut Run) {
+    fn deal(&mut self, run: &mut Run, numbers: &mut Numbers) {
         if self.peers.len() == 1 {
             // The usual case: a lone peer takes what it can in one go.
-            return self.give(0, |queue| queue.push(run));
+            let taken = self.give(0, |queue| queue.push(run));
+            return self.number(0, taken, numbers);
         }
         while !run.is_empty()
             && let Some(at) = self.next_with_room(run.first_octets())
         {
-            self.give(at, |queue| queue.push(&mut run.split_first()));
+            let taken = self.give(at, |queue| queue.push(&mut run.split_first()));
+            self.number(at, taken, numbers);
         }
     }
 
@@ -118,30 +219,148 @@ impl LoadBalancer {
         (next..self.peers.len()).chain(0..next).find(fits)
     }
 
-    /// Lets the peer at `at` take messages; `take` returns how many.
+    /// Lets the peer at `at` take messages; `take` returns how many, and so does this.
     #[inline]
-    fn give(&mut self, at: usize, take: impl FnOnce(&mut Queue) -> usize) {
+    fn give(&mut self, at: usize, take: impl FnOnce(&mut Queue) -> usize) -> usize {
         let peer = &mut self.peers[at];
         let was_empty = peer.queue.is_empty();
-        if peer.takes_part(self.immediate) && take(&mut peer.queue) > 0 {
+        let taken = if peer.takes_part(self.immediate) { take(&mut peer.queue) } else { 0 };
+        if taken > 0 {
             self.next = at + 1;
             if was_empty {
                 self.awakened.push(peer.id);
             }
         }
+        taken
+    }
+
+    /// The peer at `at` took so many messages, whose numbers are the first of `numbers`.
+    #[inline]
+    fn number(&mut self, at: usize, taken: usize, numbers: &mut Numbers) {
+        if self.ledger.is_some() {
+            self.peers[at].numbers.append(numbers.take(taken as u64));
+        }
+    }
+
+    /// Keeps messages that found no peer with room.
+    fn keep(&mut self, run: &mut Run, numbers: &mut Numbers) {
+        let Some(backlog) = &mut self.backlog else { return };
+        loop {
+            let mut taken = backlog.push(run);
+            if self.overflow == Overflow::Exceed {
+                taken += run.messages();
+                backlog.exceed(std::mem::take(run));
+            }
+            if let Some(ledger) = &mut self.ledger {
+                ledger.backlog.append(numbers.take(taken as u64));
+            }
+            if run.is_empty() || self.overflow == Overflow::Refuse {
+                return;
+            }
+            let displaced = backlog.discard(run.messages(), run.octets());
+            self.tally.displaced += displaced as u64;
+            if let Some(ledger) = &mut self.ledger {
+                ledger.settle(displaced);
+            }
+            if displaced == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Lets the opening end in time. Returns when that is.
+    fn go_on_opening(&mut self, now: Instant) -> Option<Instant> {
+        match self.opening {
+            Opening::Begun(time) => self.opening = Opening::Until(now + time),
+            Opening::Until(end) if end <= now => {
+                self.opening = Opening::Over;
+                self.deal_backlog();
+            }
+            _ => {}
+        }
+        match self.opening {
+            Opening::Until(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Drops what waits in the backlog for too long. Returns when the next is due.
+    fn expire_backlog(&mut self, now: Instant) -> Option<Instant> {
+        let (ledger, backlog) = (self.ledger.as_mut()?, self.backlog.as_mut()?);
+        let due = loop {
+            match ledger.expiry() {
+                Some((at, messages)) if at <= now => {
+                    let gone = backlog.discard(messages, usize::MAX);
+                    ledger.settle(gone);
+                    self.tally.expired += gone as u64;
+                }
+                due => break due.map(|(at, _)| at),
+            }
+        };
+        let firsts = self.peers.iter().map(|peer| &peer.numbers).chain([&ledger.backlog]).filter_map(Numbers::first);
+        ledger.forget_arrivals(firsts.min().unwrap_or_else(|| ledger.end()));
+        due
+    }
+
+    /// As [`put`](Outflow::put), with a number.
+    #[cold]
+    fn put_numbered<P: Payload>(&mut self, payload: P, octets: usize, now: impl Fn() -> Instant) -> Result<(), P> {
+        let waits = self.backlog.as_ref().is_some_and(|backlog| !backlog.is_empty());
+        let is_taken = !waits && self.next_with_room(octets).is_some()
+            || self.overflow != Overflow::Refuse
+            || self.backlog.as_ref().is_some_and(|backlog| backlog.has_room(octets));
+        if !is_taken {
+            return Err(payload);
+        }
+        self.push(&mut payload.into_message().into(), now);
+        Ok(())
+    }
+
+    /// Gives a peer that has come its part of what waits.
+    fn deal_share(&mut self, id: PeerId) {
+        let Ok(at) = self.peers.binary_search_by_key(&id, |known| known.id) else { return };
+        let Some(mut backlog) = self.backlog.take() else { return };
+        let mut share = SHARE + backlog.messages() / SHARE;
+        let mut numbers = self.take_numbers();
+        while share > 0
+            && let Some(mut rest) = backlog.pop_run()
+        {
+            let mut part = rest.split_fitting(share, usize::MAX);
+            let taken = self.give(at, |queue| queue.push(&mut part));
+            self.number(at, taken, &mut numbers);
+            share = if taken == 0 { 0 } else { share - taken };
+            backlog.put_back(VecDeque::from([part, rest]));
+        }
+        self.backlog = Some(backlog);
+        self.put_back_numbers(numbers);
+    }
+
+    fn take_numbers(&mut self) -> Numbers {
+        self.ledger.as_mut().map_or_else(Numbers::default, |ledger| std::mem::take(&mut ledger.backlog))
+    }
+
+    fn put_back_numbers(&mut self, numbers: Numbers) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.backlog = numbers;
+        }
     }
 
     /// Deals from the backlog what peers have room for.
     fn deal_backlog(&mut self) {
+        if matches!(self.opening, Opening::Begun(_) | Opening::Until(_)) {
+            return;
+        }
         let Some(mut backlog) = self.backlog.take() else { return };
+        let mut numbers = self.take_numbers();
         while let Some(mut run) = backlog.pop_run() {
-            self.deal(&mut run);
+            self.deal(&mut run, &mut numbers);
             if !run.is_empty() {
                 backlog.put_back(VecDeque::from([run]));
                 break;
             }
         }
         self.backlog = Some(backlog);
+        self.put_back_numbers(numbers);
     }
 
     fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {
@@ -154,10 +373,18 @@ impl Outflow for LoadBalancer {
     const TYPE: SocketType = SocketType::Push;
 
     fn attach(&mut self, peer: PeerId, lasting: bool) {
+        if let Opening::Ahead(time) = self.opening {
+            let waits = self.backlog.as_ref().is_some_and(|backlog| backlog.messages() > SHARE);
+            self.opening = if waits { Opening::Begun(time) } else { Opening::Over };
+        }
         let queue = Queue::new(self.mark, self.budget.clone()).keeping_latest(self.latest);
         let at = self.peers.partition_point(|known| known.id < peer);
-        self.peers.insert(at, Peer { id: peer, queue, lasting, connected: !lasting });
-        self.deal_backlog();
+        self.peers.insert(at, Peer { id: peer, queue, lasting, connected: !lasting, numbers: Numbers::default() });
+        if self.opening == Opening::Over {
+            self.deal_backlog();
+        } else {
+            self.deal_share(peer);
+        }
     }
 
     fn set_connected(&mut self, peer: PeerId, connected: bool) {
@@ -180,12 +407,19 @@ impl Outflow for LoadBalancer {
         let mut runs = VecDeque::new();
         gone.queue.take(usize::MAX, &mut runs);
         backlog.put_back(runs);
+        if let Some(ledger) = &mut self.ledger {
+            gone.numbers.append(std::mem::take(&mut ledger.backlog));
+            ledger.backlog = gone.numbers;
+        }
         self.tally.returned += left;
         self.deal_backlog();
     }
 
     #[inline]
-    fn put<P: Payload>(&mut self, payload: P, octets: usize, _now: impl Fn() -> Instant) -> Result<(), P> {
+    fn put<P: Payload>(&mut self, payload: P, octets: usize, now: impl Fn() -> Instant) -> Result<(), P> {
+        if self.ledger.is_some() || self.overflow != Overflow::Refuse {
+            return self.put_numbered(payload, octets, now);
+        }
         let waits = self.backlog.as_ref().is_some_and(|backlog| !backlog.is_empty());
         let dealt = if waits { Err(payload) } else { self.deal_one(payload, octets) };
         match (dealt, &mut self.backlog) {
@@ -196,13 +430,17 @@ impl Outflow for LoadBalancer {
         Ok(())
     }
 
-    fn push(&mut self, run: &mut Run, _now: impl Fn() -> Instant) {
+    fn push(&mut self, run: &mut Run, now: impl Fn() -> Instant) {
         let before = run.messages();
+        let mut numbers = match &mut self.ledger {
+            Some(ledger) => ledger.enter(before, now),
+            None => Numbers::default(),
+        };
         if self.backlog.as_ref().is_none_or(Queue::is_empty) {
-            self.deal(run);
+            self.deal(run, &mut numbers);
         }
-        if let Some(backlog) = self.backlog.as_mut().filter(|_| !run.is_empty()) {
-            backlog.push(run);
+        if !run.is_empty() {
+            self.keep(run, &mut numbers);
         }
         self.tally.accepted += (before - run.messages()) as u64;
     }
@@ -225,8 +463,31 @@ impl Outflow for LoadBalancer {
         Ok(())
     }
 
-    fn expire(&mut self, _now: Instant) -> Option<Instant> {
-        None
+    fn note_written(&mut self, peer: PeerId, messages: u64) {
+        if self.ledger.is_none() {
+            return;
+        }
+        let numbers = self.peer(peer).map(|peer| peer.numbers.take(messages));
+        if let Some((ledger, numbers)) = self.ledger.as_mut().zip(numbers) {
+            ledger.settled.append(numbers);
+        }
+    }
+
+    #[inline]
+    fn take_settled(&mut self) -> Numbers {
+        self.ledger.as_mut().map_or_else(Numbers::default, |ledger| std::mem::take(&mut ledger.settled))
+    }
+
+    /// What waits in the backlog for too long. What a peer has queued is its own.
+    fn expire(&mut self, now: Instant) -> Option<Instant> {
+        let opened = self.go_on_opening(now);
+        let due = self.expire_backlog(now);
+        opened.into_iter().chain(due).min()
+    }
+
+    fn close(&mut self) {
+        self.opening = Opening::Over;
+        self.deal_backlog();
     }
 
     fn is_drained(&self, peer: PeerId) -> bool {
@@ -252,6 +513,10 @@ impl Outflow for LoadBalancer {
         Tally { conflated: self.tally.conflated + replaced, ..self.tally }
     }
 }
+
+/// What a peer gets at once while others may be about to come: so many messages, and this part of the others. Few enough that
+/// several peers end up with about the same, and all of what usually waits for one.
+const SHARE: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -285,6 +550,145 @@ mod tests {
         assert_eq!(peers.map(|p| taken(&mut balancer, p)), [vec![0, 3, 6], vec![1, 4], vec![2, 5]]);
         push(&mut balancer, run(7..8));
         assert_eq!(taken(&mut balancer, peers[1]), [7]);
+    }
+
+    fn settled(balancer: &mut LoadBalancer) -> Vec<(u64, u64)> {
+        balancer.take_settled().into_iter().map(|range| (range.start, range.end)).collect()
+    }
+
+    #[test]
+    fn numbers_stay_with_their_messages() {
+        let mut ids = PeerIds::default();
+        let mut balancer = LoadBalancer::new(Mark::messages(3), Some(Mark::messages(6)), false, None).numbered();
+        let (a, b) = (ids.next_id(), ids.next_id());
+        balancer.push_numbered(&mut run(0..4), 100, Instant::now);
+        balancer.attach(a, false);
+        balancer.attach(b, false);
+        balancer.push_numbered(&mut run(4..6), 200, Instant::now);
+        // a has 0 to 2, b has 3, 4 and 5.
+        assert_eq!(taken(&mut balancer, b), [3, 4, 5]);
+        balancer.note_written(b, 2);
+        assert_eq!(settled(&mut balancer), [(103, 104), (200, 201)]);
+        balancer.detach(a);
+        assert_eq!(settled(&mut balancer), []);
+        assert_eq!(taken(&mut balancer, b), [0, 1, 2]);
+        balancer.note_written(b, 4);
+        assert_eq!(settled(&mut balancer), [(201, 202), (100, 103)]);
+    }
+
+    #[test]
+    fn what_returns_unsent_is_settled_by_the_next() {
+        let mut ids = PeerIds::default();
+        let mut balancer = LoadBalancer::new(Mark::messages(9), Some(Mark::messages(9)), false, None).numbered();
+        let (a, b) = (ids.next_id(), ids.next_id());
+        balancer.attach(a, false);
+        balancer.push_numbered(&mut run(0..5), 0, Instant::now);
+        let mut runs = VecDeque::new();
+        balancer.take(a, usize::MAX, &mut runs);
+        balancer.note_written(a, 2);
+        let mut unsent = runs.split_off(0);
+        assert_eq!(unsent[0].split_fitting(2, usize::MAX).messages(), 2);
+        balancer.put_back(a, unsent);
+        balancer.detach(a);
+        balancer.attach(b, false);
+        assert_eq!(taken(&mut balancer, b), [2, 3, 4]);
+        balancer.note_written(b, 3);
+        assert_eq!(settled(&mut balancer), [(0, 5)]);
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let backlog = Some(Mark::messages(3));
+        let balancer = LoadBalancer::new(Mark::default(), backlog, false, None).numbered();
+        let mut balancer = balancer.with_overflow(Overflow::Displace);
+        assert_eq!(push(&mut balancer, run(0..2)), 0);
+        assert_eq!(push(&mut balancer, run(2..5)), 0);
+        assert_eq!((balancer.tally().displaced, settled(&mut balancer)), (2, vec![(0, 2)]));
+        let peer = PeerIds::default().next_id();
+        balancer.attach(peer, false);
+        assert_eq!(taken(&mut balancer, peer), [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_patient_caller_exceeds_the_mark_once() {
+        let balancer = LoadBalancer::new(Mark::default(), Some(Mark::messages(2)), false, None);
+        let mut balancer = balancer.with_overflow(Overflow::Exceed);
+        assert!(balancer.has_room());
+        assert_eq!(push(&mut balancer, run(0..5)), 0);
+        assert!(!balancer.has_room());
+        assert_eq!(balancer.queued().0, 5);
+    }
+
+    #[test]
+    fn what_waits_too_long_expires_and_what_a_peer_has_does_not() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let balancer = LoadBalancer::new(Mark::messages(1), Some(Mark::messages(9)), false, None);
+        let mut balancer = balancer.with_time_to_live(Duration::from_secs(5));
+        let peer = PeerIds::default().next_id();
+        balancer.attach(peer, false);
+        balancer.push(&mut run(0..3), || begun);
+        balancer.push(&mut run(3..5), || at(2));
+        assert_eq!(balancer.expire(at(4)), Some(at(5)));
+        assert_eq!(balancer.expire(at(5)), Some(at(7)));
+        assert_eq!((balancer.tally().expired, settled(&mut balancer)), (2, vec![(1, 3)]));
+        assert_eq!(balancer.expire(at(7)), None);
+        assert_eq!((balancer.tally().expired, balancer.queued().0), (4, 1));
+        assert_eq!(taken(&mut balancer, peer), [0]);
+    }
+
+    #[test]
+    fn peers_that_come_one_after_the_other_share_what_waits_for_the_first() {
+        let begun = Instant::now();
+        let mut ids = PeerIds::default();
+        let mut balancer =
+            LoadBalancer::new(Mark::default(), Some(Mark::default()), false, None).with_opening(Duration::from_secs(1));
+        assert_eq!(push(&mut balancer, run(0..240)), 0);
+        let peers = [(); 3].map(|()| ids.next_id());
+        let mut dealt = [0; 3];
+        for (peer, dealt) in peers.iter().zip(&mut dealt) {
+            balancer.attach(*peer, false);
+            *dealt += taken(&mut balancer, *peer).len();
+            assert!(taken(&mut balancer, *peer).is_empty(), "no more before the others had time to come");
+        }
+        assert_eq!(dealt, [38, 33, 29]);
+        assert_eq!(balancer.expire(begun), Some(begun + Duration::from_secs(1)));
+        assert_eq!(balancer.expire(begun + Duration::from_secs(1)), None);
+        for (peer, dealt) in peers.iter().zip(&mut dealt) {
+            *dealt += taken(&mut balancer, *peer).len();
+        }
+        assert!(dealt.iter().sum::<usize>() == 240 && dealt.iter().all(|n| (70..90).contains(n)), "{dealt:?}");
+    }
+
+    #[test]
+    fn a_few_messages_do_not_wait_for_others_and_none_does_at_the_end() {
+        let mut balancer = LoadBalancer::new(Mark::default(), Some(Mark::default()), false, None);
+        balancer = balancer.with_opening(Duration::from_secs(1));
+        push(&mut balancer, run(0..8));
+        let peer = PeerIds::default().next_id();
+        balancer.attach(peer, false);
+        assert_eq!(taken(&mut balancer, peer).len(), 8);
+
+        let mut balancer = LoadBalancer::new(Mark::default(), Some(Mark::default()), false, None);
+        balancer = balancer.with_opening(Duration::from_secs(1)).numbered();
+        push(&mut balancer, run(0..100));
+        balancer.attach(peer, false);
+        balancer.close();
+        assert_eq!(taken(&mut balancer, peer), (0..100).collect::<Vec<u8>>());
+        balancer.note_written(peer, 100);
+        assert_eq!(settled(&mut balancer), [(0, 100)]);
+    }
+
+    #[test]
+    fn what_is_restored_meets_no_mark_and_keeps_its_age() {
+        let begun = Instant::now();
+        let balancer = LoadBalancer::new(Mark::default(), Some(Mark::messages(1)), false, None);
+        let mut balancer = balancer.with_time_to_live(Duration::from_secs(5));
+        balancer.restore(run(0..3), 7, begun);
+        assert_eq!(balancer.queued().0, 3);
+        assert_eq!(push(&mut balancer, run(3..4)), 1, "the mark holds for others");
+        assert_eq!(balancer.expire(begun + Duration::from_secs(5)), None);
+        assert_eq!(settled(&mut balancer), [(7, 10)]);
     }
 
     #[test]
@@ -351,8 +755,12 @@ mod tests {
         let peer = PeerIds::default().next_id();
         balancer.attach(peer, false);
         assert_eq!(push(&mut balancer, run(0..5)), 0);
-        let back: Vec<_> =
-            balancer.take_backlog().into_iter().flatten().map(|m: Message| m.frame(0).unwrap()[0]).collect();
+        let back: Vec<_> = balancer
+            .take_backlog()
+            .into_iter()
+            .flat_map(|(run, _)| run)
+            .map(|m: Message| m.frame(0).unwrap()[0])
+            .collect();
         assert_eq!((back, taken(&mut balancer, peer)), (vec![2, 3, 4], vec![0, 1]));
         assert_eq!((balancer.tally().accepted, balancer.queued()), (5, (0, 0)));
         assert!(LoadBalancer::new(Mark::default(), None, false, None).take_backlog().is_empty());

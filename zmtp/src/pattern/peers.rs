@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 
+use super::numbers::Numbers;
 use crate::proto::{Payload, ProtocolError, Run, SocketType};
 
 /// A peer of a socket, for as long as it is one. Never used again.
@@ -31,6 +32,10 @@ pub struct Tally {
     pub over_mark: u64,
     /// Published without a subscriber, after any time that they were held.
     pub unmatched: u64,
+    /// Dropped from the front of a full backlog, to make room for others.
+    pub displaced: u64,
+    /// Dropped from the backlog because they had waited for too long.
+    pub expired: u64,
     /// Queued for a peer that went away.
     pub discarded: u64,
     /// Unsent ones of a peer that went away, back in the backlog for the next.
@@ -72,6 +77,17 @@ pub trait Outflow: Send + 'static {
     /// Messages that were taken and could not be written, in order.
     fn put_back(&mut self, peer: PeerId, unsent: VecDeque<Run>);
 
+    /// A peer was written so many more messages whole.
+    fn note_written(&mut self, peer: PeerId, messages: u64) {
+        let _ = (peer, messages);
+    }
+
+    /// Numbers of messages that this socket has done with, since the last call; none unless it numbers messages.
+    #[inline]
+    fn take_settled(&mut self) -> Numbers {
+        Numbers::default()
+    }
+
     /// A peer subscribes, or no longer.
     ///
     /// # Errors
@@ -80,6 +96,9 @@ pub trait Outflow: Send + 'static {
 
     /// Forgets what was held for too long. Returns when to call again.
     fn expire(&mut self, now: Instant) -> Option<Instant>;
+
+    /// No more messages come: what waits is to go now.
+    fn close(&mut self) {}
 
     /// Whether a peer's queue is empty.
     fn is_drained(&self, peer: PeerId) -> bool;

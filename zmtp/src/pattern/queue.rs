@@ -112,6 +112,23 @@ impl Queue {
         taken
     }
 
+    /// Takes all of `run`, whatever the mark and the budget say.
+    pub fn exceed(&mut self, run: Run) {
+        self.append(run);
+    }
+
+    /// Removes messages from the front until `octets` octets or `messages` messages are gone, at least one. Returns how
+    /// many it removed.
+    pub fn discard(&mut self, messages: usize, octets: usize) -> usize {
+        let Some(mut first) = self.pop_run() else { return 0 };
+        let mut gone = first.split_fitting(messages, octets).messages();
+        if gone == 0 {
+            gone = first.split_first().messages();
+        }
+        self.put_back(VecDeque::from([first]));
+        gone
+    }
+
     /// Takes one message, which has `octets` octets, or gives it back when it finds no room.
     ///
     /// # Errors

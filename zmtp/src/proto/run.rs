@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{
     chunks::{Chunks, Frames, message_len},
+    frame::Header,
     message::Message,
 };
 
@@ -23,6 +24,24 @@ impl Run {
     /// `messages` whole messages in one slice; the decoder has counted them.
     pub(crate) fn contiguous(octets: Bytes, messages: usize) -> Self {
         Self { chunks: octets.into(), messages }
+    }
+
+    /// Messages that were kept as octets, back to back as on the wire; `None` if they are no whole messages, or more than
+    /// `max_frames` frames in one.
+    pub fn parse(octets: Bytes, max_frames: usize) -> Option<Self> {
+        let (mut messages, mut frames, mut at) = (0, 0, 0);
+        while at < octets.len() {
+            let (header, n) = Header::decode(&octets[at..]).ok()??;
+            at = at.checked_add(n)?.checked_add(usize::try_from(header.size).ok()?)?;
+            frames += 1;
+            if at > octets.len() || header.is_command() || frames > max_frames {
+                return None;
+            }
+            if !header.more() {
+                (messages, frames) = (messages + 1, 0);
+            }
+        }
+        (frames == 0).then(|| Self::contiguous(octets, messages))
     }
 
     /// How many messages.
@@ -175,6 +194,22 @@ mod tests {
             message.chunks().for_each(|c| octets.extend_from_slice(c));
         }
         Run::contiguous(octets.into(), messages.len())
+    }
+
+    #[test]
+    fn only_whole_messages_are_parsed() {
+        let octets: Vec<u8> = run(&[&["a", "1"], &["b"]]).chunks().flatten().copied().collect();
+        let parsed = Run::parse(octets.clone().into(), 2).unwrap();
+        assert_eq!((parsed.messages(), parsed.octets()), (2, octets.len()));
+        assert_eq!(Run::parse(Bytes::new(), 1).map(|run| run.messages()), Some(0));
+        assert!(Run::parse(octets.clone().into(), 1).is_none(), "too many frames");
+        for end in [1, 2, 3, 4, 5, octets.len() - 1] {
+            assert!(Run::parse(octets[..end].to_vec().into(), 2).is_none(), "{end}");
+        }
+        for flags in [0x04, 0x08, 0xff] {
+            assert!(Run::parse(vec![flags, 0].into(), 2).is_none(), "{flags}");
+        }
+        assert!(Run::parse([[2u8].as_slice(), &[0xff; 8]].concat().into(), 2).is_none());
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Port for InPort {
     }
 
     fn poll_feed(&mut self, cx: &mut Context<'_>, _: &mut Connection) -> Poll<Feed> {
-        self.poll_done(cx).map(|()| Feed::Closed)
+        self.poll_done(cx).map(|()| Feed::Over)
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {

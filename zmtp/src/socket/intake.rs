@@ -92,7 +92,8 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Intake<F, I> {
         self.core.stop_listening();
     }
 
-    /// Stops listening, hands on what has arrived, and ends all connections, for at most `linger`. Counters can still be
+    /// Stops listening and tells all peers, hands on what they had sent by then, and ends when they have ended their
+    /// connections, or after `linger`. libzmq does so at once, and keeps what it has not sent. Counters can still be
     /// read. Dropping the future ends the connections at once.
     pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
@@ -155,7 +156,7 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Port for IntakePort<F, 
     }
 
     fn poll_feed(&mut self, cx: &mut Context<'_>, _: &mut Connection) -> Poll<Feed> {
-        self.poll_done(cx).map(|()| Feed::Draining)
+        self.poll_done(cx).map(|()| Feed::Closed)
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {

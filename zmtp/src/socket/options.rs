@@ -1,12 +1,12 @@
 //! What can be set on a socket. Every limit is finite unless the program says otherwise.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::security::Security;
 use crate::{
-    pattern::{Budget, LateJoiners, Mark, SubscriptionLimits},
+    pattern::{Budget, LateJoiners, Mark, Overflow, SubscriptionLimits},
     proto::{Heartbeats, Limits, MAX_PROPERTIES},
     transport::{Ipc, Registry, Tcp, Transport},
 };
@@ -36,6 +36,10 @@ pub struct Options {
     pub(crate) immediate: bool,
     pub(crate) linger: Duration,
     pub(crate) backlog: Option<Mark>,
+    pub(crate) overflow: Overflow,
+    pub(crate) time_to_live: Option<Duration>,
+    pub(crate) opening: Option<Duration>,
+    pub(crate) settler: Option<Settler>,
     pub(crate) late_joiners: Option<LateJoiners>,
     pub(crate) subscription_limits: SubscriptionLimits,
     pub(crate) budget: Option<Budget>,
@@ -179,6 +183,37 @@ impl Options {
         self
     }
 
+    /// PUSH: what a full [backlog](Self::backlog) does. Default: it refuses.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// PUSH: how long a message may wait in the [backlog](Self::backlog). What a peer has queued is the peer's. Default:
+    /// for ever.
+    pub fn time_to_live(mut self, time: Duration) -> Self {
+        self.time_to_live = Some(time);
+        self
+    }
+
+    /// PUSH: when the first peer finds more than a few messages in the [backlog](Self::backlog), it gets a part of them at
+    /// once, and so does each other that comes within `time`; then the rest is dealt out. For a socket that is bound when there
+    /// is something to send, and peers that come one after the other. Default: the first gets what it has room for.
+    pub fn opening(mut self, time: Duration) -> Self {
+        self.opening = Some(time);
+        self
+    }
+
+    /// PUSH with a [backlog](Self::backlog): `settle` is told the numbers of messages that the socket has done with,
+    /// because they were written whole, displaced or expired: for a program that keeps its own copies until then. Messages
+    /// have numbers in the order of sending, or those of [`try_send_numbered`](crate::Push::try_send_numbered).
+    ///
+    /// It is called by the tasks of connections and must not wait.
+    pub fn settler(mut self, settle: impl Fn(Range<u64>) + Send + Sync + 'static) -> Self {
+        self.settler = Some(Settler(Arc::new(settle)));
+        self
+    }
+
     /// PUB: hold messages for subscribers that come a moment late. Default: none, as in libzmq.
     pub fn late_joiners(mut self, rules: LateJoiners) -> Self {
         self.late_joiners = Some(rules);
@@ -275,6 +310,22 @@ impl Options {
     }
 }
 
+/// Who is told that messages are done with.
+#[derive(Clone)]
+pub(crate) struct Settler(Arc<dyn Fn(Range<u64>) + Send + Sync>);
+
+impl Settler {
+    pub(crate) fn settle(&self, numbers: Range<u64>) {
+        (self.0)(numbers);
+    }
+}
+
+impl fmt::Debug for Settler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settler")
+    }
+}
+
 /// A property that can't be told to peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -313,6 +364,10 @@ impl Default for Options {
             immediate: false,
             linger: Duration::from_secs(30),
             backlog: None,
+            overflow: Overflow::Refuse,
+            time_to_live: None,
+            opening: None,
+            settler: None,
             late_joiners: None,
             subscription_limits: SubscriptionLimits::default(),
             budget: None,

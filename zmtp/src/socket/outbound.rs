@@ -22,12 +22,13 @@ use tokio::{
 
 use super::{
     brief::{Brief, BriefGuard},
+    options::Settler,
     roster::Roster,
     shared::Socket,
     stats::Stats,
 };
 use crate::{
-    pattern::{LoadBalancer, Outflow, PeerId},
+    pattern::{LoadBalancer, Numbers, Outflow, PeerId},
     proto::{Connection, Payload, PeerInfo, ProtocolError, Run, SocketType},
     session::{Feed, Port},
 };
@@ -41,6 +42,8 @@ pub(crate) struct Outbound<P> {
     /// Told when something is held that will expire.
     held: Notify,
     written: AtomicU64,
+    /// Told which messages are done with.
+    settler: Option<Settler>,
 }
 
 #[derive(Debug)]
@@ -73,12 +76,13 @@ pub(crate) enum Pushed {
 }
 
 impl<P: Outflow> Outbound<P> {
-    pub(crate) fn new(pattern: P) -> Arc<Self> {
+    pub(crate) fn new(pattern: P, settler: Option<Settler>) -> Arc<Self> {
         Arc::new(Self {
             state: Brief::new(State { pattern, roster: Roster::default(), ahead: 0, lead: LEAD }),
             room: Notify::new(),
             held: Notify::new(),
             written: AtomicU64::new(0),
+            settler,
         })
     }
 
@@ -136,7 +140,9 @@ impl<P: Outflow> Outbound<P> {
             return Pushed::Closed;
         }
         state.pattern.push(run, Instant::now);
+        let settled = state.pattern.take_settled();
         self.wake(state);
+        self.tell(settled);
         if run.is_empty() { Pushed::All } else { Pushed::Full }
     }
 
@@ -167,7 +173,21 @@ impl<P: Outflow> Outbound<P> {
     }
 
     fn expire(&self) -> Option<Instant> {
-        self.lock().pattern.expire(Instant::now())
+        let mut state = self.lock();
+        let due = state.pattern.expire(Instant::now());
+        let settled = state.pattern.take_settled();
+        self.wake(state);
+        self.room.notify_waiters();
+        self.tell(settled);
+        due
+    }
+
+    /// Tells who wants to know that messages are done with. Not under the lock.
+    #[inline]
+    fn tell(&self, settled: Numbers) {
+        if let Some(settler) = self.settler.as_ref().filter(|_| !settled.is_empty()) {
+            settled.into_iter().for_each(|numbers| settler.settle(numbers));
+        }
     }
 
     #[inline]
@@ -194,8 +214,51 @@ impl<P: Outflow> Outbound<P> {
 }
 
 impl Outbound<LoadBalancer> {
+    /// As [`push`](Self::push), for messages with numbers.
+    pub(crate) fn push_numbered(&self, run: &mut Run, first: u64) -> Pushed {
+        let mut state = self.lock();
+        if state.roster.is_closed() {
+            return Pushed::Closed;
+        }
+        state.pattern.push_numbered(run, first, Instant::now);
+        let settled = state.pattern.take_settled();
+        self.wake(state);
+        self.tell(settled);
+        if run.is_empty() { Pushed::All } else { Pushed::Full }
+    }
+
+    /// Takes messages of an earlier run of this program, which no mark stops.
+    pub(crate) fn restore(&self, run: Run, first: u64, arrived: Instant) -> Pushed {
+        let mut state = self.lock();
+        if state.roster.is_closed() {
+            return Pushed::Closed;
+        }
+        state.pattern.restore(run, first, arrived);
+        self.wake(state);
+        Pushed::All
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.lock().pattern.has_room()
+    }
+
+    /// Waits until the backlog is below its mark, or the socket closed.
+    pub(crate) async fn room(&self) {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            let state = self.lock();
+            let is_over = state.roster.is_closed() || state.pattern.has_room();
+            drop(state);
+            if is_over {
+                return;
+            }
+            room.await;
+        }
+    }
+
     /// Takes back what no peer has had room for.
-    pub(crate) fn take_backlog(&self) -> VecDeque<Run> {
+    pub(crate) fn take_backlog(&self) -> Vec<(Run, u64)> {
         let runs = self.lock().pattern.take_backlog();
         self.room.notify_waiters();
         runs
@@ -217,7 +280,10 @@ impl<P: Outflow> Socket for Outbound<P> {
     }
 
     fn close(&self) {
-        let wakers = self.lock().roster.close();
+        let mut state = self.lock();
+        state.pattern.close();
+        let wakers = state.roster.close();
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
         self.room.notify_waiters();
     }
@@ -244,9 +310,11 @@ pub(crate) struct OutPort<P: Outflow> {
 }
 
 impl<P: Outflow> OutPort<P> {
-    fn count_written(&mut self, written: u64) {
+    /// Counts what was written since the last call; returns how much that was.
+    fn count_written(&mut self, written: u64) -> u64 {
         let more = written - std::mem::replace(&mut self.counted, written);
         self.outbound.written.fetch_add(more, Ordering::Relaxed);
+        more
     }
 }
 
@@ -261,6 +329,8 @@ impl<P: Outflow> Port for OutPort<P> {
         }
         self.outbound.wake(state);
         self.outbound.room.notify_waiters();
+        // Others may be about to come, for as long as the pattern says.
+        self.outbound.note_held();
     }
 
     fn poll_deliver(&mut self, _cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
@@ -277,18 +347,23 @@ impl<P: Outflow> Port for OutPort<P> {
     }
 
     fn poll_feed(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Poll<Feed> {
-        self.count_written(connection.messages_written());
+        let written = self.count_written(connection.messages_written());
         let mut state = self.outbound.lock();
+        state.pattern.note_written(self.id, written);
+        let settled = state.pattern.take_settled();
         state.pattern.take(self.id, WRITE, &mut self.batch);
         if self.batch.is_empty() {
-            if state.roster.is_closed() {
-                return Poll::Ready(Feed::Closed);
+            let is_closed = state.roster.is_closed();
+            if !is_closed {
+                state.roster.register(self.id, cx);
             }
-            state.roster.register(self.id, cx);
-            return Poll::Pending;
+            drop(state);
+            self.outbound.tell(settled);
+            return if is_closed { Poll::Ready(Feed::Closed) } else { Poll::Pending };
         }
         (state.ahead, state.lead) = (0, LEAD);
         self.outbound.wake(state);
+        self.outbound.tell(settled);
         self.outbound.room.notify_waiters();
         self.batch.drain(..).for_each(|run| connection.send(run));
         Poll::Ready(Feed::Fed)
@@ -304,15 +379,20 @@ impl<P: Outflow> Port for OutPort<P> {
     }
 
     fn detach(&mut self, unsent: VecDeque<Run>, written: u64) {
-        self.count_written(written);
+        let written = self.count_written(written);
         let mut state = self.outbound.lock();
+        state.pattern.note_written(self.id, written);
         state.pattern.put_back(self.id, unsent);
         if self.lasting {
             state.pattern.set_connected(self.id, false);
         } else {
             state.pattern.detach(self.id);
         }
+        let settled = state.pattern.take_settled();
         self.outbound.wake(state);
+        self.outbound.tell(settled);
+        // Some of it may have waited for too long.
+        self.outbound.note_held();
     }
 }
 

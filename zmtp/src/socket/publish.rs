@@ -60,7 +60,7 @@ impl Pub {
         )
         .keeping_latest(options.conflate)
         .dropping_none(options.drops_none);
-        let outbound = Outbound::new(pattern);
+        let outbound = Outbound::new(pattern, None);
         let core = Core::new(outbound.clone(), options);
         if holds {
             let outbound = outbound.clone();

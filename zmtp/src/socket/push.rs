@@ -47,6 +47,7 @@ use crate::{
 pub struct Push {
     outbound: Arc<Outbound<LoadBalancer>>,
     core: Core<Outbound<LoadBalancer>>,
+    expires: bool,
 }
 
 impl<M: Payload> From<Refused<M>> for SendError {
@@ -59,12 +60,30 @@ impl<M: Payload> From<Refused<M>> for SendError {
 }
 
 impl Push {
-    /// A socket without endpoints.
+    /// A socket without endpoints. With [`Options::time_to_live`] or [`Options::opening`] it needs a tokio runtime.
     pub fn new(options: Options) -> Self {
-        let pattern = LoadBalancer::new(options.send_mark, options.backlog, options.immediate, options.budget.clone())
-            .keeping_latest(options.conflate);
-        let outbound = Outbound::new(pattern);
-        Self { core: Core::new(outbound.clone(), options), outbound }
+        let Options { send_mark, backlog, immediate, overflow, .. } = options;
+        let mut pattern = LoadBalancer::new(send_mark, backlog, immediate, options.budget.clone())
+            .keeping_latest(options.conflate)
+            .with_overflow(overflow);
+        if options.settler.is_some() {
+            pattern = pattern.numbered();
+        }
+        let expires = options.time_to_live.is_some();
+        if let Some(time) = options.time_to_live {
+            pattern = pattern.with_time_to_live(time);
+        }
+        let opens = options.opening.is_some();
+        if let Some(time) = options.opening {
+            pattern = pattern.with_opening(time);
+        }
+        let outbound = Outbound::new(pattern, options.settler.clone());
+        let core = Core::new(outbound.clone(), options);
+        if expires || opens {
+            let outbound = outbound.clone();
+            core.spawn_until_closed(async move { outbound.expire_forever().await });
+        }
+        Self { core, outbound, expires }
     }
 
     lifecycle!(connects);
@@ -81,9 +100,16 @@ impl Push {
     #[inline]
     pub async fn send(&self, payload: impl Payload) -> Result<(), SendError> {
         match self.outbound.put(payload, true) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.note_held();
+                Ok(())
+            }
             Err(Refused::Closed(payload)) => Err(SendError::Closed(payload.into_message())),
-            Err(Refused::Full(payload) | Refused::Ahead(payload)) => Ok(self.outbound.put_later(payload, None).await?),
+            Err(Refused::Full(payload) | Refused::Ahead(payload)) => {
+                let put = self.outbound.put_later(payload, None).await;
+                self.note_held();
+                Ok(put?)
+            }
         }
     }
 
@@ -93,7 +119,9 @@ impl Push {
     /// # Errors
     /// [`SendError`], with the message.
     pub async fn send_timeout(&self, payload: impl Payload, time: Duration) -> Result<(), SendError> {
-        Ok(self.outbound.put_later(payload, Instant::now().checked_add(time)).await?)
+        let put = self.outbound.put_later(payload, Instant::now().checked_add(time)).await;
+        self.note_held();
+        Ok(put?)
     }
 
     /// Sends a message if a peer has room.
@@ -101,7 +129,9 @@ impl Push {
     /// # Errors
     /// [`SendError`], with the message.
     pub fn try_send(&self, payload: impl Payload) -> Result<(), SendError> {
-        Ok(self.outbound.put(payload, false)?)
+        let put = self.outbound.put(payload, false);
+        self.note_held();
+        Ok(put?)
     }
 
     /// Sends a run of messages as far as peers have room: the way to forward what was received without taking it
@@ -110,17 +140,64 @@ impl Push {
     /// # Errors
     /// [`SendError`], with what was not taken.
     pub fn try_send_run(&self, mut run: Run) -> Result<(), SendError<Run>> {
-        match self.outbound.push(&mut run) {
+        let pushed = self.outbound.push(&mut run);
+        self.outcome(pushed, run)
+    }
+
+    /// As [`try_send_run`](Self::try_send_run), for messages numbered from `first`, which is above all numbers of messages
+    /// sent before: for sockets with a [settler](Options::settler). What is given back are the last of them.
+    ///
+    /// # Errors
+    /// [`SendError`], with what was not taken.
+    pub fn try_send_numbered(&self, mut run: Run, first: u64) -> Result<(), SendError<Run>> {
+        let pushed = self.outbound.push_numbered(&mut run, first);
+        self.outcome(pushed, run)
+    }
+
+    /// As [`try_send_numbered`](Self::try_send_numbered), for messages that came at `arrived` and that the program had
+    /// taken before: no mark and no budget stops them.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub fn restore(&self, run: Run, first: u64, arrived: Instant) -> Result<(), SendError<Run>> {
+        let pushed = self.outbound.restore(run.clone(), first, arrived);
+        self.outcome(pushed, run)
+    }
+
+    fn outcome(&self, pushed: Pushed, run: Run) -> Result<(), SendError<Run>> {
+        self.note_held();
+        match pushed {
             Pushed::All => Ok(()),
             Pushed::Full => Err(SendError::Full(run)),
             Pushed::Closed => Err(SendError::Closed(run)),
         }
     }
 
+    /// What was sent may expire.
+    #[inline]
+    fn note_held(&self) {
+        if self.expires {
+            self.outbound.note_held();
+        }
+    }
+
+    /// Whether the [backlog](Options::backlog) is below its mark.
+    pub fn has_room(&self) -> bool {
+        self.outbound.has_room()
+    }
+
+    /// Waits until the [backlog](Options::backlog) is below its mark. A budget that others free does not end the wait.
+    ///
+    /// Cancel-safe.
+    pub async fn room(&self) {
+        self.outbound.room().await;
+    }
+
     /// Takes back, in order, what waits in the [backlog](Options::backlog): messages that no peer has had room for. For a
-    /// forwarder that has found another place for them.
-    pub fn take_backlog(&self) -> impl Iterator<Item = Run> + use<> {
-        self.outbound.take_backlog().into_iter()
+    /// forwarder that has found another place for them. With each run comes the number of its first message, if messages
+    /// are numbered.
+    pub fn take_backlog(&self) -> Vec<(Run, u64)> {
+        self.outbound.take_backlog()
     }
 
     /// Waits until at most `octets` octets are queued: for a sender that must not run far ahead of its peers.
@@ -130,7 +207,8 @@ impl Push {
         self.outbound.drained_to(octets).await;
     }
 
-    /// Stops listening, sends what is queued for at most `linger`, and ends. No more messages are taken; counters can still
+    /// Stops listening, sends what is queued, waits until the peers have read that and ended their connections, for at most
+    /// `linger` in all. No more messages are taken; counters can still
     /// be read. Dropping the future ends it at once.
     pub async fn close(&self, linger: Duration) -> CloseReport {
         self.core.close(linger).await
