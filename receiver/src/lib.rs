@@ -47,4 +47,4 @@ pub mod service;
 
 pub use observer::{Observer, Totals};
 pub use receiver::{Receiver, StartError, Stopped};
-pub use spool::SpoolTotals;
+pub use view::SpoolTotals;

@@ -17,10 +17,11 @@ use crate::passing::Outcome;
 use crate::route::Route;
 use crate::routes::{KINDS, Routes, Sums};
 use crate::senders::Senders;
-use crate::spool::{Spool, SpoolTotals};
+use crate::spool::Spool;
 use crate::taps::Sight;
 use crate::view::{
-    Connections, ConsumerView, DropView, Dropped, RecordView, SenderView, TopicKind, TopicView, Topics, Trace,
+    Connections, ConsumerView, DropView, Dropped, RecordView, SenderView, SpoolTotals, TopicKind, TopicView, Topics,
+    Trace,
 };
 
 /// What a receiver is made of.

@@ -38,6 +38,7 @@ use self::shelf::Shelf;
 use self::writer::{Command, Writer, now};
 use crate::dir_lock::{DirLock, DirLockError};
 use crate::settings::SpoolSettings;
+use crate::view::SpoolTotals;
 
 /// Messages of one topic on their way through the spool.
 pub(crate) trait Parcel: Send {
@@ -56,24 +57,6 @@ pub(crate) struct Spool {
     restored: u64,
     damaged: u64,
     _lock: Arc<DirLock>,
-}
-
-/// Counters of a spool. Messages unless said otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SpoolTotals {
-    /// Read from disk at the start.
-    pub restored: u64,
-    /// Written down.
-    pub stored: u64,
-    /// Handed on without having been written down, because the spool was full or the disk failed.
-    pub unprotected: u64,
-    /// Failures of the disk.
-    pub failures: u64,
-    /// Octets that could not be read at the start.
-    pub damaged_octets: u64,
-    /// Octets kept now, 25 for each run of messages included.
-    pub octets: u64,
 }
 
 /// Messages of an earlier run that no consumer was written.
@@ -124,6 +107,7 @@ impl Spool {
         }
         let account = Arc::new(Account::beginning_at(found.next));
         let (commands, requests) = sync_channel(connections + SPARE);
+        account.octets.store(shelf.live_octets(), Relaxed);
         let writer = Writer::new(shelf, account.clone(), requests, settings.max_octets);
         let runtime = Handle::current();
         let work = move || {

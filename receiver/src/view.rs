@@ -52,8 +52,32 @@ pub struct Overview {
     pub reloads: u64,
     /// Configurations read anew and refused.
     pub reload_failures: u64,
+    /// How often senders had to wait for room, by `topic_policy`.
+    #[serde(default)]
+    pub waits: u64,
+    /// The spool, if there is one.
+    #[serde(default)]
+    pub spool: Option<SpoolTotals>,
     /// The process, as the system sees it.
     pub process: Process,
+}
+
+/// Counters of a spool. Messages unless said otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SpoolTotals {
+    /// Read from disk at the start.
+    pub restored: u64,
+    /// Written down.
+    pub stored: u64,
+    /// Handed on without having been written down, because the spool was full or the disk failed.
+    pub unprotected: u64,
+    /// Failures of the disk.
+    pub failures: u64,
+    /// Octets that could not be read at the start.
+    pub damaged_octets: u64,
+    /// Octets kept now, 25 for each run of messages included.
+    pub octets: u64,
 }
 
 /// What a receiver is doing.

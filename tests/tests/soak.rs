@@ -1,4 +1,4 @@
-//! A receiver under load for long: memory stays flat, no descriptor leaks, latency stays bounded (issue 7).
+//! A receiver under load for long: memory stays flat, no descriptor leaks, latency stays bounded.
 //!
 //! Half the rate of a machine, 2,000 connections, 500 topics, consumers that come and go. By hand, since it takes minutes and
 //! most of two cores:

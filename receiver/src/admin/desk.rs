@@ -140,6 +140,8 @@ impl Desk {
             faults: owned(totals.faults),
             reloads: state.reloads,
             reload_failures: state.reload_failures,
+            waits: totals.waits,
+            spool: totals.spool,
             process: process(),
         })
     }

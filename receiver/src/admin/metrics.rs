@@ -57,6 +57,16 @@ fn whole(text: &mut Text, all: &Overview, ready: bool) {
     text.family("config_reloads_total", COUNTER, "Configurations read anew.");
     text.sample("config_reloads_total", &[("result", "taken")], all.reloads);
     text.sample("config_reloads_total", &[("result", "refused")], all.reload_failures);
+    text.lone("waits_total", COUNTER, "Times that a sender waited for room.", all.waits);
+    if let Some(spool) = &all.spool {
+        text.lone("spool_bytes", GAUGE, "Octets in the spool.", spool.octets);
+        text.family("spool_messages_total", COUNTER, "Messages that met the spool.");
+        let results = [("restored", spool.restored), ("stored", spool.stored), ("unprotected", spool.unprotected)];
+        for (result, n) in results {
+            text.sample("spool_messages_total", &[("result", result)], n);
+        }
+        text.lone("spool_failures_total", COUNTER, "Failures of the spool's disk.", spool.failures);
+    }
 }
 
 fn process(text: &mut Text, all: &Overview) {

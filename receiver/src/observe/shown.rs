@@ -46,6 +46,17 @@ impl fmt::Display for StatusShown<'_> {
         writeln!(f, "dropped    {}", counters(&all.dropped))?;
         writeln!(f, "refused    {} (connections)", counters(&all.faults))?;
         writeln!(f, "reloads    {}, {} failed; log level {}", all.reloads, all.reload_failures, all.log_level)?;
+        if let Some(spool) = &all.spool {
+            writeln!(
+                f,
+                "spool      {}, {} messages stored, {} restored, {} unprotected, {} failures",
+                octets(spool.octets),
+                spool.stored,
+                spool.restored,
+                spool.unprotected,
+                spool.failures
+            )?;
+        }
         let process = &all.process;
         let resident = process.resident_octets.map_or_else(unknown, octets);
         let open = process.open_descriptors.map_or_else(unknown, |n| n.to_string());

@@ -121,6 +121,6 @@ fn said(site: &Site, words: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn json(site: &Site, words: &[&str]) -> anyhow::Result<Value> {
+pub(crate) fn json(site: &Site, words: &[&str]) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&said(site, &[words, &["--json"]].concat())?)?)
 }

@@ -1,5 +1,5 @@
 //! After a crash: what it left behind is in nobody's way, and peers that stayed go on (oslo-bugs, B11). And restarts in order,
-//! which lose nothing (issue 7).
+//! which lose nothing.
 
 use std::io::Write;
 use std::thread;

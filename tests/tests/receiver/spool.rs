@@ -1,4 +1,4 @@
-//! With a spool nothing that the receiver took is lost at a restart or in a crash (issue 7).
+//! With a spool nothing that the receiver took is lost at a restart or in a crash.
 //!
 //! What was written to a consumer that goes on reading is not sent again after a stop in order; after a crash the last of it
 //! may come twice, which is counted here.
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::observe::json;
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
 use tests::site::Site;
@@ -52,6 +53,8 @@ fn what_nobody_fetched_comes_back_in_order_and_the_spool_is_empty_then() -> anyh
 
     let mut receiver = site.start()?;
     receiver.wait_for_log("messages of an earlier run are in the spool and are handed on first messages=3000", 1)?;
+    let seen = &json(&site, &["status"])?["spool"];
+    ensure!(seen["restored"] == 3000 && seen["octets"].as_u64() > Some(0), "{seen}");
     let mut client = site.client()?;
     for (n, topic) in TOPICS.iter().enumerate() {
         client.write_all(&cast(topic, 3000 + n as u32))?;
