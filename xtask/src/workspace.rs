@@ -26,11 +26,11 @@ pub(crate) fn metadata() -> Result<Metadata, cargo_metadata::Error> {
         .exec()
 }
 
-/// The members that ship programs, each with the names of its programs. xtask stays at home, and so do fuzz targets and what
-/// writes manual pages.
+/// The members that ship programs, each with the names of its programs. xtask stays at home, and so do fuzz targets, what
+/// writes manual pages, and the example that is a package.
 pub(crate) fn programs(metadata: &Metadata) -> Vec<(&Package, Vec<&str>)> {
     let members = metadata.workspace_packages().into_iter();
-    let at_home = [env!("CARGO_PKG_NAME"), PAGES];
+    let at_home = [env!("CARGO_PKG_NAME"), PAGES, TLS_EXAMPLE];
     let shipping = members.filter(|package| !at_home.contains(&package.name.as_str()) && !is_fuzz_crate(package));
     shipping
         .map(|package| {
@@ -48,6 +48,9 @@ fn is_fuzz_crate(package: &Package) -> bool {
 
 /// The member that writes manual pages and completions (packaging/pages).
 pub(crate) const PAGES: &str = "pages";
+
+/// The member that shows a transport of one's own (zmtp/examples/tls).
+const TLS_EXAMPLE: &str = "zmtp-example-tls";
 
 /// Arguments of cargo for the sets of features, other than the usual, that are built and tested too: each that `oslo-rpc` may
 /// have, and all of `zmtp`.
@@ -70,6 +73,7 @@ mod tests {
         let programs: Vec<_> = programs(&metadata).into_iter().flat_map(|(_, names)| names).collect();
         assert!(programs.contains(&"oslo-messaging-zmq-receiver"), "{programs:?}");
         assert!(!programs.contains(&"xtask"), "{programs:?}");
+        assert!(!programs.contains(&TLS_EXAMPLE), "{programs:?}");
         let fuzz = metadata.packages.iter().find(|package| package.name == "fuzz").unwrap();
         assert!(is_fuzz_crate(fuzz));
         assert!(fuzz.targets.iter().all(|target| !programs.contains(&target.name.as_str())), "{programs:?}");

@@ -9,7 +9,12 @@ use std::{
 
 /// What the example prints. Cargo builds it first, as a user would have it.
 fn said(arguments: &[&str]) -> String {
-    let args: Vec<&str> = ["--quiet", "--package", "zmtp"].iter().chain(arguments).copied().collect();
+    said_by("zmtp", arguments)
+}
+
+/// The same, of an example that is a package.
+fn said_by(package: &str, arguments: &[&str]) -> String {
+    let args: Vec<&str> = ["--quiet", "--package", package].iter().chain(arguments).copied().collect();
     // Built first, however long that takes.
     assert!(Command::new(env!("CARGO")).arg("build").args(&args).status().unwrap().success());
     let mut run = Command::new(env!("CARGO"));
@@ -49,6 +54,17 @@ fn curve() {
 fn transport() {
     // A header of 2 octets for the topic, one of 9 for the rest.
     assert_eq!(said(&["--example", "transport"]), "topic and 1016 octets\n");
+}
+
+#[test]
+fn tls() {
+    let said = said_by("zmtp-example-tls", &[]);
+    let expected = [
+        "for nobody else to read and 1000034 octets",
+        "server, of a strange client: invalid peer certificate: UnknownIssuer",
+        "client, of a strange server: invalid peer certificate: UnknownIssuer",
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
