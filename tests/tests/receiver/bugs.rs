@@ -3,14 +3,13 @@
 //! [`publish`](super::publish) and `isolation`.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use tests::site::{Receiver, Site};
 use tests::traffic::{Consumer, Sender};
-use tests::{binary, wire};
+use tests::wire;
 
 /// Receiver, service and client, all orders: the cast arrives.
 #[test]
@@ -133,13 +132,7 @@ fn b25_a_hundred_thousand_topics_stay_within_the_limits() -> anyhow::Result<()> 
 fn b28_the_packaged_program_starts_and_moves_a_message() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let root = directory.path().join("root");
-    let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/deb");
-    let output = Command::new(pack)
-        .args([&binary::receiver()?, Path::new("0.1.0"), directory.path()])
-        .env("DPKG_DEB_COMPRESSOR_TYPE", "none")
-        .output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let package = String::from_utf8(output.stdout)?.trim().to_owned();
+    let package = tests::dist::file(".deb")?;
     let unpacked =
         Command::new("dpkg-deb").arg("-x").arg(package).arg(&root).status().context("apt-get install dpkg")?;
     ensure!(unpacked.success());

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use tests::site::Site;
 use tests::traffic::{Consumer, Sender};
 use tests::wire;
@@ -123,7 +123,9 @@ fn restarts_under_load(options: &str, all_the_time: bool) -> anyhow::Result<()> 
     let each = CASTS * (TICKS + 1) / u32::try_from(TOPICS.len())?;
     let each_once = (0..SENDERS).map(|sender| (sender, 0..each)).collect();
     for (consumer, topic) in consumers.iter_mut().zip(TOPICS) {
-        let record = consumer.wait_for((SENDERS * each).try_into()?)?;
+        let waited = consumer.wait_for((SENDERS * each).try_into()?);
+        let record =
+            waited.with_context(|| format!("{topic}: {:?}", consumer.record().and_then(|had| had.ranges())))?;
         ensure!(record.ranges()? == each_once, "{topic}: {:?}", record.ranges());
     }
     let report = receiver.stop()?;

@@ -299,6 +299,11 @@ impl Connection {
         self.decoder.unfinished() + self.seal.as_ref().map_or(0, |seal| seal.unfinished())
     }
 
+    /// Whether the peer is within no message, as far as it has come.
+    pub fn is_between_messages(&self) -> bool {
+        self.decoder.is_between_messages() && self.unfinished() == 0
+    }
+
     /// Messages that were written whole to the stream.
     pub fn messages_written(&self) -> u64 {
         self.encoder.messages_written()
