@@ -65,10 +65,7 @@ async fn b31_b32_notifications_of_both_versions_are_heard_on_a_topic_with_a_dot(
 /// The destination is down and comes back after 4 s, by when a cast that may take 1 s is of no use to anybody.
 #[tokio::test]
 async fn b09_a_cast_to_a_host_that_comes_back_late_is_dropped_and_counted() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(move || writer.clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let log = Log::of_links();
     let site = Site::default();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
@@ -90,8 +87,8 @@ async fn b09_a_cast_to_a_host_that_comes_back_late_is_dropped_and_counted() {
     }
     assert_eq!(transport.dropped().get("expired"), Some(&1));
     let told = log.text();
-    let lines: Vec<_> = told.lines().filter(|line| line.contains("was not sent in time and is dropped")).collect();
-    assert!(lines.len() == 1 && lines[0].contains(&address), "{told}");
+    let of_this = |line: &&str| line.contains("was not sent in time and is dropped") && line.contains(&address);
+    assert_eq!(told.lines().filter(of_this).count(), 1, "{told}");
     times.sort_unstable();
     // The original let other threads run once in six seconds.
     let late = times[times.len() * 99 / 100];

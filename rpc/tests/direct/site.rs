@@ -1,7 +1,7 @@
 //! Hosts of one process, each on a port of its own.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use matchmaker::{MatchMaker, Memory};
@@ -9,6 +9,8 @@ use oslo_rpc::json::Value;
 use oslo_rpc::{Context, Endpoint, RemoteError, Settings, Target, Transport};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
+use tracing::Level;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Echo {
@@ -61,11 +63,27 @@ pub(crate) fn topic() -> Target {
     Target::topic("compute")
 }
 
-/// What was logged.
+/// What links warn of, in every test of this program.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// The one log of this program: a subscriber of one thread misses events whose call site another thread, which has
+    /// none, is first to reach.
+    pub(crate) fn of_links() -> Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        let log = LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            let of_links = (move || writer.clone()).with_filter(|of| of.target().ends_with("::link"));
+            let subscriber =
+                tracing_subscriber::fmt().with_max_level(Level::WARN).with_ansi(false).with_writer(of_links);
+            tracing::subscriber::set_global_default(subscriber.finish()).expect("nothing else sets one");
+            log
+        });
+        log.clone()
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
