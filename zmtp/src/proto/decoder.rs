@@ -162,11 +162,6 @@ impl Decoder {
         self.refuses = state;
     }
 
-    /// From now on other limits.
-    pub(crate) fn hold_to(&mut self, limits: Limits) {
-        self.limits = limits;
-    }
-
     /// From now on every frame is sealed, a message whatever its flags say, and held to these limits.
     pub(crate) fn expect_sealed(&mut self, limits: Limits) {
         self.limits = limits;
