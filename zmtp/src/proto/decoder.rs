@@ -374,15 +374,17 @@ mod tests {
         // A PING between two frames of one message.
         wire.extend_from_slice(b"\x01\x02p1\x04\x0a\x04PING\x00\x00ctx\x00\x02p2");
         let mut large = vec![3];
-        large.extend_from_slice(&100_000u64.to_be_bytes());
-        large.extend_from_slice(&vec![b'L'; 100_000]);
+        let size = if cfg!(miri) { OWN_ALLOCATION + 1 } else { 100_000 };
+        large.extend_from_slice(&(size as u64).to_be_bytes());
+        large.extend_from_slice(&vec![b'L'; size]);
         wire.extend_from_slice(&large);
         wire.extend_from_slice(b"\x00\x01z\x00\x00");
         let whole = text(feed(&mut Decoder::new(Limits::default()), &wire, usize::MAX).unwrap());
         assert_eq!(whole.len(), 6);
         assert_eq!(whole[..4], ["hello", "a||c", r"!\x04PING\x00\x00ctx", "p1|p2"]);
         assert!(whole[4].ends_with("L|z"));
-        for step in [1, 2, 3, 7, 1000, 32_768, 65_536] {
+        let steps: &[usize] = if cfg!(miri) { &[7, 32_768] } else { &[1, 2, 3, 7, 1000, 32_768, 65_536] };
+        for &step in steps {
             assert_eq!(text(feed(&mut Decoder::new(Limits::default()), &wire, step).unwrap()), whole, "step {step}");
         }
     }

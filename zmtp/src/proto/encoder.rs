@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn any_partial_write_goes_on_where_it_stopped() {
         let large = Message::builder().more("t").last(vec![b'x'; 5000]);
-        for step in [1, 2, 5, 4999, 10_000] {
+        let steps: &[usize] = if cfg!(miri) { &[99, 4999] } else { &[1, 2, 5, 4999, 10_000] };
+        for &step in steps {
             let mut encoder = Encoder::default();
             encoder.push(&b"own"[..]);
             encoder.push_run(run(&["a", "bc"]));
