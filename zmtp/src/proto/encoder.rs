@@ -178,7 +178,7 @@ mod tests {
     fn shown(encoder: &Encoder) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 64];
         let n = encoder.poll_transmit(&mut slices);
-        slices[..n].iter().flat_map(|s| s.to_vec()).collect()
+        slices[..n].iter().map(|slice| &**slice).collect::<Vec<_>>().concat()
     }
 
     fn run(texts: &[&'static str]) -> Run {
