@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(whole.len(), 6);
         assert_eq!(whole[..4], ["hello", "a||c", r"!\x04PING\x00\x00ctx", "p1|p2"]);
         assert!(whole[4].ends_with("L|z"));
-        let steps: &[usize] = if cfg!(miri) { &[7, 32_768] } else { &[1, 2, 3, 7, 1000, 32_768, 65_536] };
+        let steps: &[usize] = if cfg!(miri) { &[999, 32_768] } else { &[1, 2, 3, 7, 1000, 32_768, 65_536] };
         for &step in steps {
             assert_eq!(text(feed(&mut Decoder::new(limits), &wire, step).unwrap()), whole, "step {step}");
         }

@@ -120,7 +120,8 @@ fn what_was_sealed_is_refused_altered_repeated_or_in_clear() {
     for at in start..octets.len() {
         let mut altered = octets.clone();
         altered[at] ^= 0x10;
-        assert_ne!(outcome(&altered), outcome(&octets), "octet {at}");
+        let outcome = outcome(&altered);
+        assert!(outcome.contains('!'), "octet {at}: {outcome}");
     }
 }
 
