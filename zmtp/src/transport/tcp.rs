@@ -124,7 +124,9 @@ impl Tcp {
         self
     }
 
-    fn open(&self, domain: Domain) -> io::Result<Socket> {
+    /// A socket to bind to an address, or to connect to it.
+    fn open(&self, address: SocketAddr) -> io::Result<Socket> {
+        let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         // A restarted daemon must not wait for the old connections' TIME_WAIT.
@@ -138,6 +140,11 @@ impl Tcp {
         }
         if let Some(device) = &self.device {
             socket.bind_device(Some(device.as_bytes()))?;
+        }
+        // Before there is a connection, which goes on pacing once it has begun. Where it is not to be had, it is only slower.
+        #[cfg(target_os = "linux")]
+        if address.ip().to_canonical().is_loopback() {
+            let _ = socket.set_tcp_congestion(UNPACED);
         }
         self.mark(&socket, domain == Domain::IPV4)?;
         Ok(socket)
@@ -167,7 +174,7 @@ impl Tcp {
     }
 
     async fn connect_to(&self, address: SocketAddr, source: Option<SocketAddr>) -> io::Result<TcpStream> {
-        let socket = self.open(Domain::for_address(address))?;
+        let socket = self.open(address)?;
         if let Some(source) = source {
             socket.bind(&source.into())?;
         }
@@ -190,7 +197,7 @@ impl Transport for Tcp {
         Box::pin(async move {
             let (host, port) = local(address)?;
             let address = resolve_local(host, port).await?;
-            let socket = self.open(Domain::for_address(address))?;
+            let socket = self.open(address)?;
             socket.bind(&address.into())?;
             socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
             self.acceptor(socket.into())
@@ -274,6 +281,15 @@ const BACKLOG: u32 = 4096;
 /// some sizes did better and others half as well; 128 KiB gained little.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 64 << 10;
+
+/// The congestion control of connections within this host, whose network nobody else shares: one without pacing, in each Linux
+/// kernel and open to each user. Many systems use BBR for all, which paces by timers, and these cost more than the octets do.
+///
+/// Over loopback, on two CPUs, beside BBR in turns, medians of 5 rounds: messages of 16 octets to 1 KiB 1.0 times as many but for
+/// 256 octets with 1.6, 4 and 16 KiB as many, 64 KiB as many to twice as many, 1 MiB 2.3; PUB to 1 of 256 octets 1.7, to 4 and
+/// 32 as many, 4 PUSH 1.3, 64 PUSH 1.1.
+#[cfg(target_os = "linux")]
+const UNPACED: &[u8] = b"reno";
 
 #[cfg(test)]
 mod tests {
