@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 use super::{BoxFuture, Link, Listener, OpenListener, Transport};
@@ -125,12 +125,9 @@ impl Tcp {
     }
 
     /// A socket to bind to an address, or to connect to it.
-    fn open(&self, address: SocketAddr) -> io::Result<Socket> {
-        let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        // A restarted daemon must not wait for the old connections' TIME_WAIT.
-        socket.set_reuse_address(true)?;
+    fn open(&self, address: SocketAddr) -> io::Result<TcpSocket> {
+        let open = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = SockRef::from(&open);
         // Before the handshake of TCP, which settles how large the window can become.
         if let Some(octets) = self.send_buffer {
             socket.set_send_buffer_size(octets)?;
@@ -146,11 +143,11 @@ impl Tcp {
         if address.ip().to_canonical().is_loopback() {
             let _ = socket.set_tcp_congestion(UNPACED);
         }
-        self.mark(&socket, domain == Domain::IPV4)?;
-        Ok(socket)
+        self.mark(&socket, address.is_ipv4())?;
+        Ok(open)
     }
 
-    fn mark(&self, socket: &Socket, is_ipv4: bool) -> io::Result<()> {
+    fn mark(&self, socket: &SockRef<'_>, is_ipv4: bool) -> io::Result<()> {
         match self.tos {
             None => Ok(()),
             Some(tos) if is_ipv4 => socket.set_tos_v4(tos),
@@ -176,13 +173,14 @@ impl Tcp {
     async fn connect_to(&self, address: SocketAddr, source: Option<SocketAddr>) -> io::Result<TcpStream> {
         let socket = self.open(address)?;
         if let Some(source) = source {
-            socket.bind(&source.into())?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(source)?;
         }
-        TcpSocket::from_std_stream(socket.into()).connect(address).await
+        socket.connect(address).await
     }
 
-    fn acceptor(&self, listener: std::net::TcpListener) -> io::Result<Box<dyn Listener>> {
-        Ok(Box::new(TcpAcceptor { listener: TcpListener::from_std(listener)?, tcp: self.clone() }))
+    fn acceptor(&self, listener: TcpListener) -> Box<dyn Listener> {
+        Box::new(TcpAcceptor { listener, tcp: self.clone() })
     }
 }
 
@@ -198,9 +196,10 @@ impl Transport for Tcp {
             let (host, port) = local(address)?;
             let address = resolve_local(host, port).await?;
             let socket = self.open(address)?;
-            socket.bind(&address.into())?;
-            socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
-            self.acceptor(socket.into())
+            // A restarted daemon must not wait for the old connections' TIME_WAIT.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(self.acceptor(socket.listen(self.backlog)?))
         })
     }
 
@@ -221,7 +220,7 @@ impl Transport for Tcp {
                     continue;
                 }
                 match self.connect_to(address, source).await {
-                    Ok(stream) if is_connected_to_itself(&stream) => {
+                    Ok(stream) if is_connected_to_itself(&stream, address) => {
                         last = Some(io::Error::new(io::ErrorKind::ConnectionRefused, "connected to itself"));
                     }
                     Ok(stream) => return self.link(stream, address),
@@ -238,7 +237,7 @@ impl Transport for Tcp {
     fn adopt(&self, listener: OpenListener) -> io::Result<Box<dyn Listener>> {
         let OpenListener::Tcp(listener) = listener else { return Err(io::ErrorKind::InvalidInput.into()) };
         listener.set_nonblocking(true)?;
-        self.acceptor(listener)
+        Ok(self.acceptor(TcpListener::from_std(listener)?))
     }
 }
 
@@ -265,8 +264,8 @@ impl Listener for TcpAcceptor {
 }
 
 /// A connect to a free port of the ephemeral range can meet itself (simultaneous open) and then seems to work.
-fn is_connected_to_itself(stream: &TcpStream) -> bool {
-    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+fn is_connected_to_itself(stream: &TcpStream, peer: SocketAddr) -> bool {
+    stream.local_addr().is_ok_and(|local| local == peer)
 }
 
 /// Bursts of reconnecting peers overflow libzmq's backlog of 100 and then wait for a retransmitted SYN; the kernel cuts
@@ -303,10 +302,11 @@ mod tests {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(port).unwrap();
-        assert!(is_connected_to_itself(&socket.connect(port).await.unwrap()));
+        assert!(is_connected_to_itself(&socket.connect(port).await.unwrap(), port));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        assert!(!is_connected_to_itself(&TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()));
+        let address = listener.local_addr().unwrap();
+        assert!(!is_connected_to_itself(&TcpStream::connect(address).await.unwrap(), address));
     }
 
     #[tokio::test]
