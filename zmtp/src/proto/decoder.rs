@@ -357,10 +357,9 @@ mod tests {
         let mut out = Vec::new();
         for item in items {
             match item {
-                Item::Run(run) => out.extend(run.map(|m| {
-                    let frames: Vec<String> = m.frames().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
-                    frames.join("|")
-                })),
+                Item::Run(run) => {
+                    out.extend(run.map(|m| String::from_utf8(m.frames().collect::<Vec<_>>().join(&b'|')).unwrap()))
+                }
                 Item::Command(body) => out.push(format!("!{}", body.escape_ascii())),
             }
         }
