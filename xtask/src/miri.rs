@@ -41,5 +41,5 @@ fn nightly() -> Command {
     command
 }
 
-/// Tests of the system's own sockets and files, which the interpreter does not have.
-const SYSTEM: &[&str] = &["transport::ipc", "transport::tcp::tests"];
+/// Tests of the system's own sockets, files and network interfaces, which the interpreter does not have.
+const SYSTEM: &[&str] = &["transport::ipc", "transport::tcp"];

@@ -16,7 +16,7 @@ use zmtp::{
 };
 
 /// An interpreter takes a thousand times as long.
-const CASES: u32 = if cfg!(miri) { 8 } else { 256 };
+const CASES: u32 = if cfg!(miri) { 4 } else { 256 };
 
 fn config() -> ProptestConfig {
     // Files of failures are of no use to an interpreter that has no files.

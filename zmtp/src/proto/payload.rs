@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(payload.topic(), frames[0]);
         let message = payload.into_message();
         assert_eq!(message.frames().collect::<Vec<_>>(), frames);
-        assert_eq!(message.chunks().flat_map(|c| c.to_vec()).collect::<Vec<_>>(), octets);
+        assert_eq!(message.chunks().collect::<Vec<_>>().concat(), octets);
     }
 
     #[test]
