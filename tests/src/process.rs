@@ -1,26 +1,22 @@
-//! A process as `/proc` shows it (proc(5)).
+//! A process as `/proc` shows it (proc(5)), where there is more to see than its program's harness tells.
 
 use std::fs;
-use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::Context;
-use tests::program::Program;
 
 /// What a process has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Activity {
+pub struct Activity {
     /// How often one of its threads went to sleep, which it does once for each time that it woke.
-    pub(crate) sleeps: u64,
+    pub sleeps: u64,
     /// How often one was made to let another run.
-    pub(crate) preempted: u64,
+    pub preempted: u64,
     /// Nanoseconds on a processor.
-    pub(crate) running: u64,
+    pub running: u64,
 }
 
 /// What the threads of a process have done so far.
-pub(crate) fn activity(process: u32) -> anyhow::Result<Activity> {
+pub fn activity(process: u32) -> anyhow::Result<Activity> {
     let mut activity = Activity { sleeps: 0, preempted: 0, running: 0 };
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
         let task = task?.path();
@@ -33,22 +29,23 @@ pub(crate) fn activity(process: u32) -> anyhow::Result<Activity> {
 }
 
 /// KiB in memory now.
-pub(crate) fn memory(process: u32) -> anyhow::Result<u64> {
+pub fn memory(process: u32) -> anyhow::Result<u64> {
     field(&fs::read_to_string(format!("/proc/{process}/status"))?, "\nVmRSS:")
 }
 
-#[test]
-fn a_process_that_wakes_is_told_from_one_that_sleeps() -> anyhow::Result<()> {
-    let changes = |script: &str| {
-        let program = Program::start("shell", Command::new("sh").args(["-c", script]))?;
-        thread::sleep(WATCHED);
-        let before = activity(program.id())?;
-        thread::sleep(WATCHED);
-        anyhow::Ok(activity(program.id())? != before)
-    };
-    assert!(changes("while :; do sleep 0.02; done")?);
-    assert!(!changes("exec sleep 60")?);
-    Ok(())
+/// What is in memory now.
+#[derive(Debug, Clone, Copy)]
+pub struct Resident {
+    /// KiB of its own: heap, stacks, what it has written to.
+    pub own: u64,
+    /// KiB of files: the pages of its executable that it has touched, which the system takes back when it wants.
+    pub files: u64,
+}
+
+/// What a process has in memory now, by kind.
+pub fn resident(process: u32) -> anyhow::Result<Resident> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    Ok(Resident { own: field(&status, "\nRssAnon:")?, files: field(&status, "\nRssFile:")? })
 }
 
 fn field(text: &str, name: &str) -> anyhow::Result<u64> {
@@ -56,5 +53,29 @@ fn field(text: &str, name: &str) -> anyhow::Result<u64> {
     found.with_context(|| format!("no number after {name:?} in:\n{text}"))
 }
 
-/// Some turns of what wakes each 20 ms.
-const WATCHED: Duration = Duration::from_millis(300);
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::program::Program;
+
+    #[test]
+    fn a_process_that_wakes_is_told_from_one_that_sleeps() -> anyhow::Result<()> {
+        let changes = |script: &str| {
+            let program = Program::start("shell", Command::new("sh").args(["-c", script]))?;
+            thread::sleep(WATCHED);
+            let before = activity(program.id())?;
+            thread::sleep(WATCHED);
+            anyhow::Ok(activity(program.id())? != before)
+        };
+        assert!(changes("while :; do sleep 0.02; done")?);
+        assert!(!changes("exec sleep 60")?);
+        Ok(())
+    }
+
+    /// Some turns of what wakes each 20 ms.
+    const WATCHED: Duration = Duration::from_millis(300);
+}

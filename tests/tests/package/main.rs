@@ -2,10 +2,11 @@
 //!
 //! Reading order: [`archives`] (the same files in each, the same octets each time), [`pages`] (manual pages and completions),
 //! [`units`] (systemd's files, as far as they can be tried without it), [`host`] (a life from installing to purging),
-//! [`fresh`] (any order of starts), [`python`] (beside the Python receiver, and in its place), [`contrib`] (the examples).
+//! [`footprint`] (what the shipped daemon takes of its machine), [`fresh`] (any order of starts), [`python`] (beside the Python receiver, and in its place), [`contrib`] (the examples).
 
 mod archives;
 mod contrib;
+mod footprint;
 mod fresh;
 mod host;
 mod pages;
