@@ -67,6 +67,8 @@ fn whole(text: &mut Text, all: &Overview, ready: bool) {
         for (result, n) in results {
             text.sample("spool_messages_total", &[("result", result)], n);
         }
+        let help = "Octets of the spool that could not be read at the start.";
+        text.lone("spool_damaged_bytes", GAUGE, help, spool.damaged_octets);
         text.lone("spool_failures_total", COUNTER, "Failures of the spool's disk.", spool.failures);
     }
 }
