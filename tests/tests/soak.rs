@@ -1,4 +1,4 @@
-//! A receiver under load for long: memory stays flat, no descriptor leaks, latency stays bounded.
+//! The receiver that is shipped under load for long: memory stays flat, no descriptor leaks, latency stays bounded.
 //!
 //! Half the rate that this machine reaches, 2,000 connections, 500 topics, consumers that come and go. By hand, since it takes
 //! minutes and most of two cores:
@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tests::process::resident;
 use tests::site::{Receiver, Site};
-use tests::wire;
+use tests::{dist, wire};
 
 fn setting(name: &str, default: u64) -> u64 {
     given(name).unwrap_or(default)
@@ -39,7 +40,7 @@ fn memory_and_descriptors_stay_flat_under_load() -> anyhow::Result<()> {
     let (connections, topics) = (setting("SOAK_CONNECTIONS", 2000), setting("SOAK_TOPICS", 500));
     raise_descriptors()?;
     let site = Site::new("debug = false")?;
-    let mut receiver = site.start()?;
+    let mut receiver = site.start_by(&mut site.command_of(&dist::program()?))?;
     let soak = Arc::new(Soak { begun: Instant::now(), ..Soak::default() });
 
     let mut clients = (0..connections).map(|_| site.client()).collect::<Result<Vec<_>, _>>()?;
@@ -60,7 +61,7 @@ fn memory_and_descriptors_stay_flat_under_load() -> anyhow::Result<()> {
         Some(rate) => rate,
         None => peak(&mut clients, topics, &soak)? / 2,
     };
-    let sent_before = soak.sent.load(Ordering::Relaxed);
+    let (begun, sent_before) = (Instant::now(), soak.sent.load(Ordering::Relaxed));
     let sending = {
         let soak = soak.clone();
         thread::spawn(move || send(clients, topics, rate, &soak))
@@ -75,6 +76,7 @@ fn memory_and_descriptors_stay_flat_under_load() -> anyhow::Result<()> {
         samples.push(Sample::of(&receiver)?);
     }
     let (early, late) = (samples[SETTLED as usize], samples[PARTS as usize]);
+    let reached = (soak.sent.load(Ordering::Relaxed) - sent_before) as f64 / begun.elapsed().as_secs_f64();
     soak.over.store(true, Ordering::Relaxed);
     sending.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
     thread::sleep(Duration::from_secs(1));
@@ -87,7 +89,6 @@ fn memory_and_descriptors_stay_flat_under_load() -> anyhow::Result<()> {
     let at = |part: usize| latencies.get(latencies.len() * part / 1000).copied().unwrap_or_default();
     let (sent, read) = (soak.sent.load(Ordering::Relaxed), soak.read.load(Ordering::Relaxed));
     println!("{sent} sent, {read} read, {} times a consumer left and came back", soak.left.load(Ordering::Relaxed));
-    let reached = (sent - sent_before) as f64 / time.as_secs_f64();
     println!("{reached:.0} messages/s of {rate} that were meant, {connections} connections, {topics} topics");
     for (part, sample) in samples.iter().enumerate() {
         println!("after {:5.0} s: {sample:?}", time.as_secs_f64() * part as f64 / f64::from(PARTS));
@@ -157,7 +158,7 @@ impl Soak {
 
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    /// KiB.
+    /// KiB of its own.
     memory: u64,
     descriptors: usize,
 }
@@ -165,7 +166,7 @@ struct Sample {
 impl Sample {
     fn of(receiver: &Receiver) -> anyhow::Result<Self> {
         let descriptors = std::fs::read_dir(format!("/proc/{}/fd", receiver.id()))?.count();
-        Ok(Self { memory: receiver.memory()?, descriptors })
+        Ok(Self { memory: resident(receiver.id())?.own, descriptors })
     }
 }
 

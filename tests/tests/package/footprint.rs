@@ -2,8 +2,6 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,13 +12,9 @@ use tests::program::Program;
 use tests::site::Site;
 use tests::wire;
 
-fn shipped() -> anyhow::Result<PathBuf> {
-    Ok(dist::directory()?.join("oslo-messaging-zmq-receiver"))
-}
-
 #[test]
 fn the_program_is_small() -> anyhow::Result<()> {
-    let octets = shipped()?.metadata()?.len();
+    let octets = dist::program()?.metadata()?.len();
     println!("{octets} octets");
     ensure!(octets < SIZE, "{octets} octets, allowed {SIZE}");
     Ok(())
@@ -35,7 +29,7 @@ fn it_is_ready_at_once() -> anyhow::Result<()> {
         let path = site.config_file().with_extension("notify");
         let manager = UnixDatagram::bind(&path)?;
         manager.set_read_timeout(Some(Duration::from_secs(20)))?;
-        let mut command = command(&site)?;
+        let mut command = site.command_of(&dist::program()?);
         command.env("NOTIFY_SOCKET", &path);
         let begun = Instant::now();
         let _receiver = Program::start("receiver", &mut command)?;
@@ -55,7 +49,7 @@ fn it_is_ready_at_once() -> anyhow::Result<()> {
 #[test]
 fn it_takes_little_memory_and_idle_it_sleeps() -> anyhow::Result<()> {
     let site = Site::new("")?;
-    let receiver = site.start_by(&mut command(&site)?)?;
+    let receiver = site.start_by(&mut site.command_of(&dist::program()?))?;
     thread::sleep(SETTLE);
     let fresh = resident(receiver.id())?;
     let mut client = site.client()?;
@@ -74,15 +68,6 @@ fn it_takes_little_memory_and_idle_it_sleeps() -> anyhow::Result<()> {
     );
     ensure!(before == after, "it did something in {WATCHED:?} without traffic: {before:?} became {after:?}");
     Ok(())
-}
-
-/// What is shipped, at a site.
-fn command(site: &Site) -> anyhow::Result<Command> {
-    let usual = site.command();
-    let mut command = Command::new(shipped()?);
-    command.args(usual.get_args());
-    command.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    Ok(command)
 }
 
 /// Octets.
