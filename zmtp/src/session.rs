@@ -7,6 +7,8 @@
 //! `writev`. What comes while a write is under way goes with the next one, so batches grow with load and a lone
 //! message leaves at once.
 
+mod busy_poll;
+
 use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
@@ -28,6 +30,7 @@ use crate::{
     proto::{Connection, Credentials, Event, Fault, PeerInfo, ProtocolError, Run},
     transport::Stream,
 };
+use busy_poll::BusyPoll;
 
 /// A peer's place in its socket.
 pub(crate) trait Port: Send + 'static {
@@ -143,11 +146,13 @@ pub(crate) struct Session {
     connection: Connection,
     timer: Option<Pin<Box<Sleep>>>,
     unfinished: Unfinished,
+    busy_poll: BusyPoll,
 }
 
 impl Session {
     pub(crate) fn new(stream: Box<dyn Stream>, connection: Connection, budget: Option<Budget>) -> Self {
-        Self { stream, connection, timer: None, unfinished: Unfinished { budget, octets: 0 } }
+        let unfinished = Unfinished { budget, octets: 0 };
+        Self { stream, connection, timer: None, unfinished, busy_poll: BusyPoll::default() }
     }
 
     /// Runs until the peer's READY, or until somebody has to decide whether the peer may come in.
@@ -358,9 +363,16 @@ impl<P: Port> Attached<'_, P> {
                     let ours = self.farewell != Farewell::None;
                     return Ok(Poll::Ready(if ours { Disconnect::Closed } else { Disconnect::PeerClosed }));
                 }
-                Poll::Ready(_) => self.tell_farewell(cx, true)?,
+                Poll::Ready(octets) => {
+                    self.session.busy_poll.handle_read(octets);
+                    self.tell_farewell(cx, true)?;
+                }
                 Poll::Pending => {
                     self.tell_farewell(cx, false)?;
+                    if self.session.busy_poll.looks_again(Instant::now) {
+                        // Back after the runtime's driver has looked at all that it watches.
+                        let _ = pin!(yield_now()).poll(cx);
+                    }
                     return Ok(Poll::Pending);
                 }
             }

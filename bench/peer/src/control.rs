@@ -243,5 +243,5 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Between looks at how much has been received, at least: a few thousandths of a short turn.
 const LOOK_AFTER: Duration = Duration::from_micros(200);
 
-/// And at most.
-const LOOK_WITHIN: Duration = Duration::from_millis(100);
+/// And at most: the pace of the first messages tells little of that of the others, and a short turn is over in 50 ms.
+const LOOK_WITHIN: Duration = Duration::from_millis(5);
