@@ -137,6 +137,8 @@ fn an_upgrade_at_full_speed_loses_one_message_at_most() -> anyhow::Result<()> {
 /// how many of them the two daemons received, and how many of these were read by a consumer, once and in order.
 fn upgrade(octets: usize, pause: Duration) -> anyhow::Result<(u64, u64, u64)> {
     let (mut host, port) = installed()?;
+    // The consumer may be slower than the sender, which is to wait then.
+    host.run("printf '[zmq_receiver]\\ntopic_policy = *:block\\n' >>/etc/oslo/zmq_receiver.conf")?;
     start(&mut host, 1)?;
     let records = tempfile::tempdir()?;
     let record = records.path().join("record");

@@ -146,7 +146,8 @@ fn planned_restarts_at_full_speed_lose_what_was_sent_in_part_and_nothing_else() 
     /// Of a sender at a time; libzmq always has some to send.
     const CASTS: u32 = 10_000;
     const OCTETS: usize = 4000;
-    let site = Site::new("[zmq_receiver]\ndrain_timeout = 20")?;
+    // Consumers may be slower than senders, which are to wait then.
+    let site = Site::new("[zmq_receiver]\ndrain_timeout = 20\ntopic_policy = *:block")?;
     let mut receiver = site.start()?;
     let records = tempfile::tempdir()?;
     let consumer = |topic| Consumer::start_large(&site.socket(topic), topic, records.path().join(topic), OCTETS);
