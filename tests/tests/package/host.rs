@@ -1,7 +1,6 @@
 //! A host with nothing but the package: no Python, no libzmq, no systemd at work.
 //!
-//! What the unit would do is done by start-stop-daemon, as the boot scripts of the time did. Not tried here for want of a systemd
-//! as process 1: that the unit is started, restarted and stopped by the maintainer scripts (deb-systemd-invoke).
+//! What the unit would do is done by start-stop-daemon, as the boot scripts of the time did; `systemd.rs` has a host with systemd.
 
 use std::path::Path;
 use std::process::Command;
@@ -190,7 +189,7 @@ fn upgrade(octets: usize, pause: Duration) -> anyhow::Result<(u64, u64, u64)> {
 }
 
 /// The same files under another version.
-fn next_version(directory: &Path) -> anyhow::Result<std::path::PathBuf> {
+pub(crate) fn next_version(directory: &Path) -> anyhow::Result<std::path::PathBuf> {
     let root = directory.join("root");
     run(Command::new("dpkg-deb").arg("--extract").arg(dist::file(".deb")?).arg(&root), "dpkg")?;
     let mut deb = Command::new(dist::packaging().join("deb"));
@@ -199,7 +198,7 @@ fn next_version(directory: &Path) -> anyhow::Result<std::path::PathBuf> {
 }
 
 /// Later than any that is released from this tree.
-const NEXT: &str = "99.0";
+pub(crate) const NEXT: &str = "99.0";
 
 /// With a pause of a tenth of a second, 5,000 messages a second.
 const BATCH: u32 = 500;
