@@ -50,7 +50,7 @@ impl Ages {
         self.due.store(now + state.distance, Ordering::Relaxed);
     }
 
-    /// For how many milliseconds the first message that waits has waited, at most.
+    /// For how many microseconds the first message that waits has waited, at most.
     pub(crate) fn oldest(&self, accepted: u64, queued: u64, now: u64) -> Option<u64> {
         let gone = accepted.saturating_sub(queued);
         let state = self.lock();
@@ -72,8 +72,8 @@ impl Marks {
     }
 }
 
-/// Milliseconds: finer than anybody looks, and four looks at a queue in a second.
-const DISTANCE: u64 = 250;
+/// Microseconds: finer than anybody looks, and four looks at a queue in a second.
+const DISTANCE: u64 = 250_000;
 
 /// So the age of a queue that nobody reads is known to about a thirtieth of it.
 const MARKS: usize = 64;
@@ -82,23 +82,25 @@ const MARKS: usize = 64;
 mod tests {
     use super::*;
 
+    const SECOND: u64 = 1_000_000;
+
     #[test]
     fn the_age_is_that_of_the_first_message_that_waits() {
         let ages = Ages::default();
         assert_eq!(ages.oldest(0, 0, 5), None);
         for second in 0..20 {
-            let now = second * 1000;
+            let now = second * SECOND;
             assert!(ages.is_due(now));
             // Ten a second come, nobody reads.
             ages.mark(second * 10, second * 10, now);
             assert!(!ages.is_due(now));
         }
-        assert_eq!(ages.oldest(200, 200, 20_000), Some(20_000));
-        assert_eq!(ages.oldest(200, 105, 20_000), Some(11_000));
-        assert_eq!(ages.oldest(200, 1, 20_000), Some(1000));
-        assert_eq!(ages.oldest(200, 0, 20_000), None);
+        assert_eq!(ages.oldest(200, 200, 20 * SECOND), Some(20 * SECOND));
+        assert_eq!(ages.oldest(200, 105, 20 * SECOND), Some(11 * SECOND));
+        assert_eq!(ages.oldest(200, 1, 20 * SECOND), Some(SECOND));
+        assert_eq!(ages.oldest(200, 0, 20 * SECOND), None);
         // What left is forgotten.
-        ages.mark(200, 5, 20_000);
+        ages.mark(200, 5, 20 * SECOND);
         assert_eq!(ages.lock().marks.len(), 2);
     }
 
@@ -106,15 +108,15 @@ mod tests {
     fn a_queue_that_waits_for_days_has_few_marks() {
         let ages = Ages::default();
         let (mut now, mut accepted) = (0, 0);
-        while now < 24 * 3_600_000 {
+        while now < 24 * 3600 * SECOND {
             if ages.is_due(now) {
                 ages.mark(accepted, accepted, now);
             }
             accepted += 1;
-            now += 250;
+            now += SECOND / 4;
         }
         assert!(ages.lock().marks.len() <= MARKS);
         let half = ages.oldest(accepted, accepted / 2, now).unwrap();
-        assert!((42_000_000..46_500_000).contains(&half), "{half}");
+        assert!((42_000..46_500).contains(&(half / SECOND)), "{half}");
     }
 }

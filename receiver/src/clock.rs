@@ -1,4 +1,4 @@
-//! The receiver's own time: milliseconds since it began. One number, so that counters can hold it.
+//! The receiver's own time: microseconds since it began. One number, so that counters can hold it.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,15 +15,15 @@ impl Clock {
         Self { begun: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// Milliseconds since it began.
+    /// Microseconds since it began.
     #[inline]
     pub(crate) fn now(self) -> u64 {
-        millis(self.begun.elapsed())
+        micros(self.begun.elapsed())
     }
 
     /// What the system's clock showed at a time of this one, if nobody has set it since the receiver began.
     pub(crate) fn wall(self, time: u64) -> SystemTime {
-        self.wall + Duration::from_millis(time)
+        self.wall + Duration::from_micros(time)
     }
 
     /// Seconds since a time of this clock.
@@ -32,12 +32,12 @@ impl Clock {
     }
 }
 
-/// Milliseconds as the seconds that are shown.
-pub(crate) fn seconds(millis: u64) -> f64 {
-    Duration::from_millis(millis).as_secs_f64()
+/// Microseconds as the seconds that are shown.
+pub(crate) fn seconds(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64()
 }
 
 #[inline]
-fn millis(time: Duration) -> u64 {
-    time.as_secs() * 1000 + u64::from(time.subsec_millis())
+fn micros(time: Duration) -> u64 {
+    time.as_secs() * 1_000_000 + u64::from(time.subsec_micros())
 }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use zmtp::transport::{BoxFuture, Ipc, Link, Listener, Process, Stream, Transport};
 
 use crate::clock::Clock;
+use crate::transit::Transit;
 
 /// The consumers of one topic.
 #[derive(Debug)]
@@ -71,15 +72,20 @@ impl Consumers {
     }
 }
 
-/// `ipc` that knows who is connected.
+/// `ipc` that knows who is connected, and tells when something was written.
 #[derive(Debug)]
-pub(crate) struct Counted(pub(crate) Arc<Consumers>);
+pub(crate) struct Counted {
+    pub(crate) consumers: Arc<Consumers>,
+    /// Of a queue.
+    pub(crate) transit: Option<Arc<Transit>>,
+}
 
 impl Transport for Counted {
     fn bind<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
             let listener = IPC.bind(address).await?;
-            let counting: Box<dyn Listener> = Box::new(Counting { listener, consumers: self.0.clone() });
+            let counting: Box<dyn Listener> =
+                Box::new(Counting { listener, consumers: self.consumers.clone(), transit: self.transit.clone() });
             Ok(counting)
         })
     }
@@ -95,6 +101,7 @@ static IPC: Ipc = Ipc::new();
 struct Counting {
     listener: Box<dyn Listener>,
     consumers: Arc<Consumers>,
+    transit: Option<Arc<Transit>>,
 }
 
 impl Listener for Counting {
@@ -105,7 +112,8 @@ impl Listener for Counting {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Link>> {
         let link = ready!(self.listener.poll_accept(cx))?;
         let presence = self.consumers.enter(link.process);
-        Poll::Ready(Ok(Link { stream: Box::new(Present { stream: link.stream, _presence: presence }), ..link }))
+        let stream = Present { stream: link.stream, presence, transit: self.transit.clone() };
+        Poll::Ready(Ok(Link { stream: Box::new(stream), ..link }))
     }
 }
 
@@ -128,7 +136,8 @@ impl Drop for Presence {
 /// The stream of a consumer, which is one as long as the stream is.
 struct Present {
     stream: Box<dyn Stream>,
-    _presence: Presence,
+    presence: Presence,
+    transit: Option<Arc<Transit>>,
 }
 
 impl AsyncRead for Present {
@@ -155,7 +164,14 @@ impl AsyncWrite for Present {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut *self.stream).poll_flush(cx);
+        // It follows each write, or several that were one batch.
+        if flushed.is_ready()
+            && let Some(transit) = self.transit.as_ref().filter(|transit| transit.is_under_way())
+        {
+            transit.note_written(self.presence.consumers.clock.now());
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

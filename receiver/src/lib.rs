@@ -22,6 +22,7 @@ mod figure;
 mod clock;
 mod spool;
 mod drops;
+mod transit;
 mod consumers;
 mod ages;
 mod senders;

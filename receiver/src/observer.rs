@@ -19,6 +19,7 @@ use crate::routes::{KINDS, Routes, Sums};
 use crate::senders::Senders;
 use crate::spool::Spool;
 use crate::taps::Sight;
+use crate::transit::Histogram;
 use crate::view::{
     Connections, ConsumerView, DropView, Dropped, RecordView, SenderView, SpoolTotals, TopicKind, TopicView, Topics,
     Trace,
@@ -88,6 +89,11 @@ impl Observer {
     pub(crate) fn sums(&self) -> Option<[(TopicKind, Sums); KINDS.len()]> {
         let sums = self.0.upgrade()?.routes.sums();
         Some(std::array::from_fn(|at| (shown(KINDS[at]), sums[at])))
+    }
+
+    /// How long messages of queues took on their way.
+    pub(crate) fn transits(&self) -> Option<Histogram> {
+        Some(self.0.upgrade()?.routes.transits())
     }
 
     /// Who is connected now.

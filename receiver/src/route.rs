@@ -26,6 +26,7 @@ use crate::consumers::{Consumers, Counted};
 use crate::passing::Outcome;
 use crate::settings::{Settings, TopicSettings};
 use crate::spool::Spool;
+use crate::transit::{Transit, Transits};
 
 /// What all routes have in common.
 #[derive(Debug)]
@@ -40,13 +41,21 @@ pub(crate) struct Rules {
     /// What holds for some topics only.
     pub(crate) topics: TopicSettings,
     clock: Clock,
+    transits: Arc<Transits>,
     /// How many there may be at once.
     pub(crate) max_topics: usize,
 }
 
 impl Rules {
     /// `memory` bounds all topics together.
-    pub(crate) fn new(settings: &Settings, dir: &Path, memory: &Budget, clock: Clock, spool: Option<Spool>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        dir: &Path,
+        memory: &Budget,
+        clock: Clock,
+        spool: Option<Spool>,
+        transits: &Arc<Transits>,
+    ) -> Self {
         let share = settings.limits.topic_max_octets / SHARES;
         let held = LateJoiners { time: settings.hold_time, mark: Mark { octets: share, ..Mark::default() } };
         Self {
@@ -60,6 +69,7 @@ impl Rules {
             spool,
             topics: settings.topics.clone(),
             clock,
+            transits: transits.clone(),
             max_topics: settings.limits.max_topics,
         }
     }
@@ -88,7 +98,7 @@ pub(crate) struct Route {
 
 #[derive(Debug)]
 enum Outlet {
-    Queue(Push),
+    Queue { push: Arc<Push>, transit: Arc<Transit> },
     Broadcast(Pub),
 }
 
@@ -114,10 +124,11 @@ impl Route {
         let policy = rules.topics.policy(topic.key());
         let budget = rules.memory.part(policy.max_octets.unwrap_or(rules.topic_octets));
         let consumers = Consumers::new(rules.clock);
-        let counted = Arc::new(Counted(consumers.clone()));
+        let transit = (topic.kind() == Kind::Queue).then(|| Transit::new(&rules.transits));
+        let counted = Arc::new(Counted { consumers: consumers.clone(), transit: transit.clone() });
         let options = rules.options.clone().budget(budget.clone()).transport("ipc", counted);
-        let outlet = match topic.kind() {
-            Kind::Queue => {
+        let outlet = match transit {
+            Some(transit) => {
                 let options =
                     options.send_mark(FAIR_SHARE).backlog(rules.backlog).overflow(policy.overflow).opening(OPENING);
                 let options = match policy.time_to_live {
@@ -129,10 +140,13 @@ impl Route {
                     None => options,
                 });
                 at_once(push.bind(&endpoint))?;
-                Outlet::Queue(push)
+                let push = Arc::new(push);
+                let queue = Arc::downgrade(&push);
+                transit.observe(move || queue.upgrade().map_or(0, |push| left(&push.stats())));
+                Outlet::Queue { push, transit }
             }
-            kind @ (Kind::Fanout | Kind::Reply) => {
-                let shares = if kind == Kind::Reply { REPLY_SHARES } else { SHARES };
+            None => {
+                let shares = if topic.kind() == Kind::Reply { REPLY_SHARES } else { SHARES };
                 let options = options.send_mark(Mark::octets(rules.topic_octets / shares));
                 let publisher = Pub::new(match rules.late_joiners {
                     Some(late) => options.late_joiners(late),
@@ -182,7 +196,11 @@ impl Route {
     pub(crate) fn push(&self, run: Run, now: u64) -> Result<(), SendError<Run>> {
         self.note_age(now);
         match &self.outlet {
-            Outlet::Queue(push) => push.try_send_run(run),
+            Outlet::Queue { push, transit } => {
+                push.try_send_run(run)?;
+                follow(push, transit, now);
+                Ok(())
+            }
             Outlet::Broadcast(publisher) => publisher.send_run(run),
         }
     }
@@ -198,7 +216,7 @@ impl Route {
 
     /// Whether messages may be kept until a consumer comes: others are for whoever listens now.
     pub(crate) fn is_queue(&self) -> bool {
-        matches!(self.outlet, Outlet::Queue(_))
+        matches!(self.outlet, Outlet::Queue { .. })
     }
 
     /// As [`push`](Self::push), for messages that the spool has numbered.
@@ -208,7 +226,11 @@ impl Route {
     pub(crate) fn push_numbered(&self, run: Run, first: u64, now: u64) -> Result<(), SendError<Run>> {
         self.note_age(now);
         match &self.outlet {
-            Outlet::Queue(push) => push.try_send_numbered(run, first),
+            Outlet::Queue { push, transit } => {
+                push.try_send_numbered(run, first)?;
+                follow(push, transit, now);
+                Ok(())
+            }
             Outlet::Broadcast(publisher) => publisher.send_run(run),
         }
     }
@@ -221,7 +243,7 @@ impl Route {
         // Its age is counted from the start of this run.
         self.note_age(0);
         match &self.outlet {
-            Outlet::Queue(push) => push.restore(run, first, arrived),
+            Outlet::Queue { push, .. } => push.restore(run, first, arrived),
             Outlet::Broadcast(publisher) => publisher.send_run(run),
         }
     }
@@ -229,7 +251,7 @@ impl Route {
     /// Whether who sent the last messages has to wait for [room](Self::room): the policy says so, and the queue is full.
     pub(crate) fn blocks(&self) -> bool {
         match &self.outlet {
-            Outlet::Queue(push) => self.overflow == Overflow::Exceed && !push.has_room(),
+            Outlet::Queue { push, .. } => self.overflow == Overflow::Exceed && !push.has_room(),
             Outlet::Broadcast(_) => false,
         }
     }
@@ -238,7 +260,7 @@ impl Route {
     pub(crate) async fn room(&self) -> bool {
         match &self.outlet {
             // Room that other topics make in memory is not told.
-            Outlet::Queue(push) => timeout(LOOK_AGAIN, push.room()).await.is_ok(),
+            Outlet::Queue { push, .. } => timeout(LOOK_AGAIN, push.room()).await.is_ok(),
             Outlet::Broadcast(_) => true,
         }
     }
@@ -262,7 +284,7 @@ impl Route {
             let before = self.budget.used();
             let caught_up = async {
                 match &self.outlet {
-                    Outlet::Queue(push) => push.drained_to(CAUGHT_UP).await,
+                    Outlet::Queue { push, .. } => push.drained_to(CAUGHT_UP).await,
                     Outlet::Broadcast(publisher) => publisher.drained_to(CAUGHT_UP).await,
                 }
             };
@@ -305,7 +327,7 @@ impl Route {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// For how many milliseconds the first message that waits has waited, at most. Queues only: of what waits for several
+    /// For how many microseconds the first message that waits has waited, at most. Queues only: of what waits for several
     /// consumers, each may be elsewhere.
     pub(crate) fn oldest(&self, stats: &Stats, now: u64) -> Option<u64> {
         match self.kind {
@@ -321,7 +343,7 @@ impl Route {
 
     pub(crate) fn stats(&self) -> Stats {
         match &self.outlet {
-            Outlet::Queue(push) => push.stats(),
+            Outlet::Queue { push, .. } => push.stats(),
             Outlet::Broadcast(publisher) => publisher.stats(),
         }
     }
@@ -334,7 +356,7 @@ impl Route {
     /// Takes back what waits for a consumer.
     pub(crate) fn take_backlog(&self) -> Vec<(Run, u64)> {
         match &self.outlet {
-            Outlet::Queue(push) => push.take_backlog(),
+            Outlet::Queue { push, .. } => push.take_backlog(),
             Outlet::Broadcast(_) => Vec::new(),
         }
     }
@@ -348,10 +370,23 @@ impl Route {
     /// Takes no more messages, stops listening, hands on what is queued for at most `linger`, and removes the socket.
     pub(crate) async fn close(&self, linger: Duration) -> CloseReport {
         match &self.outlet {
-            Outlet::Queue(push) => push.close(linger).await,
+            Outlet::Queue { push, .. } => push.close(linger).await,
             Outlet::Broadcast(publisher) => publisher.close(linger).await,
         }
     }
+}
+
+/// Follows the last message of a queue, which was read at `now`, if it is time to follow one.
+#[inline]
+fn follow(push: &Push, transit: &Transit, now: u64) {
+    if transit.is_due(now) {
+        transit.follow(push.stats().tally.accepted, now);
+    }
+}
+
+/// Messages that are no longer in a queue.
+fn left(stats: &Stats) -> u64 {
+    stats.tally.accepted.saturating_sub(stats.queued as u64)
 }
 
 /// Polls a future once. Binding a Unix socket waits for nothing, and the first message of a topic is to find it bound.
@@ -408,8 +443,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let cli = Cli::parse_from(["receiver", "--config-file", "/dev/null"]).unwrap();
             let settings = Settings::from_config(&gather(&cli, []).unwrap()).unwrap();
-            let rules =
-                Rules::new(&settings, dir.path(), &Budget::new(settings.limits.memory_limit), Clock::new(), None);
+            let memory = Budget::new(settings.limits.memory_limit);
+            let rules = Rules::new(&settings, dir.path(), &memory, Clock::new(), None, &Arc::default());
             let topic = Topic::parse(b"compute.host1").unwrap();
             let route = Route::open(&topic, &rules).unwrap();
             let mut pull = Pull::new(Options::new().recv_mark(Mark::messages(1)));

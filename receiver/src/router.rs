@@ -37,6 +37,8 @@ pub(crate) struct Router {
     /// Where that goes.
     bound_for: Vec<Arc<Route>>,
     notes: Notes,
+    /// When the messages came that are handed on.
+    read: u64,
     /// Nothing more is read until this is over.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -71,6 +73,7 @@ impl Router {
             parcels: Vec::new(),
             bound_for: Vec::new(),
             notes: Notes::default(),
+            read: 0,
             pause: None,
         }
     }
@@ -252,7 +255,11 @@ impl Inbox for Router {
             taken_down: 0,
             watched: self.routes.taps.any(),
         };
-        let (now, messages, octets) = (self.sender.clock().now(), run.messages(), run.octets());
+        // After a pause it goes on with what came before it.
+        if self.pause.is_none() {
+            self.read = self.sender.clock().now();
+        }
+        let (now, messages, octets) = (self.read, run.messages(), run.octets());
         let result = self.poll_hand_on(cx, run, now);
         let unrecorded = messages - run.messages() - self.notes.taken_down;
         if unrecorded > 0 {

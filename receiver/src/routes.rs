@@ -19,6 +19,7 @@ use crate::route::{Route, RouteError, Rules};
 use crate::settings::Settings;
 use crate::spool::{Restored, Spool};
 use crate::taps::Taps;
+use crate::transit::{Histogram, Transits};
 
 /// The routes of a receiver, shared by all connections.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub(crate) struct Routes {
     pub(crate) drops: Drops,
     pub(crate) recorder: Recorder,
     pub(crate) taps: Taps,
+    transits: Arc<Transits>,
     /// How often a sender had to wait for room.
     waits: AtomicU64,
     /// Nobody waits any more.
@@ -117,8 +119,9 @@ impl NoRoute {
 impl Routes {
     pub(crate) fn new(settings: &Settings, dir: &Path, clock: Clock, spool: Option<Spool>) -> Self {
         let memory = Budget::new(settings.limits.memory_limit);
+        let transits = Arc::default();
         Self {
-            rules: RwLock::new(Rules::new(settings, dir, &memory, clock, spool.clone())),
+            rules: RwLock::new(Rules::new(settings, dir, &memory, clock, spool.clone(), &transits)),
             memory,
             clock,
             replies: format!("zmq_replies.{}", settings.host),
@@ -131,13 +134,14 @@ impl Routes {
             spool,
             recorder: Recorder::new(settings.flight_records),
             taps: Taps::default(),
+            transits,
         }
     }
 
     /// Takes other rules for topics that are opened from now on.
     pub(crate) fn apply(&self, settings: &Settings) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        *rules = Rules::new(settings, rules.dir(), &self.memory, self.clock, self.spool.clone());
+        *rules = Rules::new(settings, rules.dir(), &self.memory, self.clock, self.spool.clone(), &self.transits);
     }
 
     /// The route of a topic, if there is one.
@@ -288,6 +292,11 @@ impl Routes {
     /// The receiver's clock.
     pub(crate) fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// How long messages of queues took on their way.
+    pub(crate) fn transits(&self) -> Histogram {
+        self.transits.histogram()
     }
 
     /// Counters by kind, of all topics there ever were.

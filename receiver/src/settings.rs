@@ -36,6 +36,7 @@ use self::reader::Reader;
 pub use self::reader::Warning;
 pub use self::spool::SpoolSettings;
 pub use self::topics::{TopicPolicy, TopicSettings};
+pub use self::types::Fsync;
 use self::types::HostName;
 use crate::logging::LogSettings;
 

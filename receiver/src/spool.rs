@@ -91,7 +91,7 @@ impl Spool {
             _ => {}
         }
         let lock = Arc::new(DirLock::take(dir)?);
-        let (shelf, found) = Shelf::open(dir, settings.sync).map_err(system)?;
+        let (shelf, found) = Shelf::open(dir, settings.fsync).map_err(system)?;
         if found.damaged > 0 {
             let files = &found.damaged_files;
             error!(
@@ -108,7 +108,7 @@ impl Spool {
         let account = Arc::new(Account::beginning_at(found.next));
         let (commands, requests) = sync_channel(connections + SPARE);
         account.octets.store(shelf.live_octets(), Relaxed);
-        let writer = Writer::new(shelf, account.clone(), requests, settings.max_octets);
+        let writer = Writer::new(shelf, account.clone(), requests, settings);
         let runtime = Handle::current();
         let work = move || {
             // Sockets of topics are made here too.

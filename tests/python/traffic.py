@@ -8,8 +8,8 @@
     traffic.py subscribe ENDPOINT PREFIX         SUB; prints for each message how many milliseconds ago the connection was
                                                  made, and the frames
 
-SENDER is a number. Casts of one sender to one topic are numbered from 0; each number has four octets. FILE is written to
-without a buffer, so that it tells what a killed consumer had received. All of it runs until it is killed.
+SENDER is a number. Casts of one sender to one topic are numbered from 0; each number has four octets. PADDING in the
+environment is how many octets follow it. FILE is written to without a buffer, so that it tells what a killed consumer had received. All of it runs until it is killed.
 """
 
 import json
@@ -21,8 +21,8 @@ import time
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-# As long as a small RPC message.
-PADDING = b'.' * 100
+# As long as a small RPC message, unless told otherwise.
+PADDING = b'.' * int(os.environ.get('PADDING', '100'))
 
 
 def cast(topic, sender, number):

@@ -60,6 +60,11 @@ pub fn file(suffix: &str) -> Result<PathBuf, DistError> {
     found.ok_or_else(|| DistError::Missing { suffix: suffix.to_owned() })
 }
 
+/// The daemon, static, as it is shipped.
+pub fn program() -> Result<PathBuf, DistError> {
+    Ok(directory()?.join("oslo-messaging-zmq-receiver"))
+}
+
 /// The sources of packages.
 pub fn packaging() -> PathBuf {
     workspace().join("packaging")

@@ -1,7 +1,7 @@
 //! The harness of the tests that need two parties: other programs, started, watched and ended.
 //!
 //! Nothing here is a test of the project; the tests are in `tests/tests`, one file per subject. Reading order:
-//! [`loopback`] (free ports), [`program`] (a child with its output), [`binary`] (this workspace's programs),
+//! [`loopback`] (free ports), [`program`] (a child with its output), [`process`] (one as the system sees it), [`binary`] (this workspace's programs),
 //! [`python`] (the environments of `cargo xtask test`), and on top of these the original oslo.messaging: [`oslo`] (its
 //! releases, a host and its configuration) and [`driver`] (its services and clients). For the tests of the receiver:
 //! [`wire`] (a peer that sees octets), [`report`] (a receiver's counters), [`site`] (a receiver), [`nobody`] (an ordinary
@@ -22,6 +22,7 @@ pub mod lookup;
 pub mod minimal;
 pub mod nobody;
 pub mod oslo;
+pub mod process;
 pub mod program;
 pub mod python;
 pub mod redis;

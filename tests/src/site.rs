@@ -99,7 +99,12 @@ impl Site {
 
     /// The receiver, not yet running.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.executable);
+        self.command_of(&self.executable)
+    }
+
+    /// Another build of the receiver, not yet running.
+    pub fn command_of(&self, executable: &Path) -> Command {
+        let mut command = Command::new(executable);
         command.arg("--config-file").arg(self.base_file()).arg("--config-file").arg(self.config_file());
         // Sites run beside one another; the default is one for the machine.
         command.env("OS_ZMQ_RECEIVER__ADMIN_SOCKET", self.admin_socket());

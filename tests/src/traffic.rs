@@ -105,6 +105,12 @@ impl Sender {
         Self::start_with(endpoint, sender, topics, &keys)
     }
 
+    /// The same as [`start`](Self::start), with casts of `octets`: large ones keep the connection as full as it can be, however
+    /// slow the program is.
+    pub fn start_large(endpoint: &str, sender: u32, topics: &[&str], octets: usize) -> Result<Self, TrafficError> {
+        Self::start_with(endpoint, sender, topics, &[("PADDING", &octets.to_string())])
+    }
+
     fn start_with(
         endpoint: &str,
         sender: u32,
@@ -141,7 +147,23 @@ impl Consumer {
 
     /// The same, which does nothing for a while once it has received one message.
     pub fn start_pausing(socket: &Path, topic: &str, record: PathBuf, pause: Duration) -> Result<Self, TrafficError> {
+        Self::start_with(socket, topic, record, pause, None)
+    }
+
+    /// The same as [`start`](Self::start), for casts of [large senders](Sender::start_large).
+    pub fn start_large(socket: &Path, topic: &str, record: PathBuf, octets: usize) -> Result<Self, TrafficError> {
+        Self::start_with(socket, topic, record, Duration::ZERO, Some(octets))
+    }
+
+    fn start_with(
+        socket: &Path,
+        topic: &str,
+        record: PathBuf,
+        pause: Duration,
+        octets: Option<usize>,
+    ) -> Result<Self, TrafficError> {
         let mut command = command("consume")?;
+        command.envs(octets.map(|octets| ("PADDING", octets.to_string())));
         command.arg(format!("ipc://{}", socket.display())).arg(topic).arg(&record);
         command.arg(pause.as_secs_f64().to_string());
         Ok(Self { program: Program::start(&format!("consumer of {topic}"), &mut command)?, record })
@@ -158,13 +180,17 @@ impl Consumer {
 
     /// Waits until it has received the cast `number` of each of `senders`.
     pub fn wait_for_last(&mut self, senders: u32, number: u32) -> Result<Record, TrafficError> {
+        (0..senders).try_for_each(|sender| self.wait_for_one(sender, number))?;
+        self.record()
+    }
+
+    /// Waits until it has received the cast `number` of `sender`.
+    pub fn wait_for_one(&mut self, sender: u32, number: u32) -> Result<(), TrafficError> {
         let path = self.record.clone();
         let received = |_: &mut Program| {
-            let record = Record::read(&path).ok()?;
-            (0..senders).all(|sender| record.0.contains(&(sender, number))).then_some(())
+            Record::read(&path).ok()?.0.iter().rev().any(|cast| *cast == (sender, number)).then_some(())
         };
-        self.program.wait(&format!("without the casts of number {number}"), PATIENCE, received)?;
-        self.record()
+        Ok(self.program.wait(&format!("without the cast {number} of sender {sender}"), PATIENCE, received)?)
     }
 
     /// Stops it where it is (SIGSTOP): it stays connected and receives nothing more.
@@ -202,6 +228,23 @@ impl Record {
     /// How many messages.
     pub fn messages(&self) -> usize {
         self.0.len()
+    }
+
+    /// What is missing of each sender before the last of its messages that came: the first number, and how many. What came
+    /// has to have come once and in order.
+    pub fn gaps(&self) -> Result<Vec<(u32, u32, u32)>, TrafficError> {
+        let mut next = BTreeMap::new();
+        let mut gaps = Vec::new();
+        for (sender, number) in &self.0 {
+            let expected = next.entry(*sender).or_insert(0);
+            match number.checked_sub(*expected) {
+                None => return Err(TrafficError::Gap { sender: *sender, expected: *expected, found: *number }),
+                Some(0) => {}
+                Some(missing) => gaps.push((*sender, *expected, missing)),
+            }
+            *expected = number + 1;
+        }
+        Ok(gaps)
     }
 
     /// The numbers that came from each sender, which must be in order and without a gap.

@@ -200,8 +200,8 @@ fn flood_of_topics(site: &Site, receiver: &mut Receiver, limit: u64) -> anyhow::
         }
         Ok(())
     })?;
-    // Some 10 KiB for each topic that has a socket.
-    felt.at_most(Duration::from_millis(500), 48 << 10)?;
+    // Some 6 KiB for each topic that has a socket.
+    felt.at_most(Duration::from_millis(500), 27 << 10)?;
     let open = std::fs::read_dir(site.ipc_dir())?.count() as u64;
     ensure!((100..=limit).contains(&open), "{open} sockets");
     let report = receiver.stop()?;

@@ -8,6 +8,7 @@
 //! message leaves at once.
 
 mod busy_poll;
+mod farewell;
 
 use std::{
     collections::VecDeque,
@@ -15,7 +16,7 @@ use std::{
     io::{self, IoSlice},
     pin::{Pin, pin},
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ use crate::{
     transport::Stream,
 };
 use busy_poll::BusyPoll;
+use farewell::{Farewell, Peer};
 
 /// A peer's place in its socket.
 pub(crate) trait Port: Send + 'static {
@@ -211,8 +213,7 @@ impl Session {
             waiting: Run::default(),
             received: 0,
             blocked: false,
-            farewell: Farewell::None,
-            quiet: None,
+            farewell: Farewell::default(),
             detached: false,
         }
     }
@@ -309,21 +310,7 @@ pub(crate) struct Attached<'p, P: Port> {
     /// The port is full. Nothing is read: the kernel's buffer fills and the peer stops.
     blocked: bool,
     farewell: Farewell,
-    /// When a peer that sends has been silent for long enough to be told.
-    quiet: Option<Pin<Box<Sleep>>>,
     detached: bool,
-}
-
-/// How far an end that this side wants has come. It closes its half and waits for the peer to close the other: what either
-/// has sent by then arrives. A stream that is closed at once takes along what the other side has not read yet, and libzmq
-/// drops what is in the kernel's buffer when a local peer is gone while its own queue is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Farewell {
-    None,
-    /// All is sent, since then.
-    Begun(Instant),
-    /// This side's half is closed.
-    Told,
 }
 
 impl<P: Port> Attached<'_, P> {
@@ -345,13 +332,13 @@ impl<P: Port> Attached<'_, P> {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<Poll<Disconnect>, Disconnect> {
         self.deliver(cx)?;
-        if self.farewell == Farewell::None
+        if !self.farewell.has_begun()
             && let Some(closed) = self.write(cx)?
         {
             if closed == Feed::Over {
                 return Ok(Pin::new(&mut self.session.stream).poll_shutdown(cx).map(|_| Disconnect::Closed));
             }
-            self.farewell = Farewell::Begun(Instant::now());
+            self.farewell.begin();
         }
         for _ in 0..ROUNDS {
             if self.blocked {
@@ -360,8 +347,11 @@ impl<P: Port> Attached<'_, P> {
             match self.session.poll_read(cx)? {
                 Poll::Ready(0) => {
                     self.session.connection.handle_eof()?;
-                    let ours = self.farewell != Farewell::None;
-                    return Ok(Poll::Ready(if ours { Disconnect::Closed } else { Disconnect::PeerClosed }));
+                    return Ok(Poll::Ready(if self.farewell.has_begun() {
+                        Disconnect::Closed
+                    } else {
+                        Disconnect::PeerClosed
+                    }));
                 }
                 Poll::Ready(octets) => {
                     self.session.busy_poll.handle_read(octets);
@@ -377,7 +367,7 @@ impl<P: Port> Attached<'_, P> {
                 }
             }
             self.deliver(cx)?;
-            if self.farewell == Farewell::None && self.session.connection.wants_write() {
+            if !self.farewell.has_begun() && self.session.connection.wants_write() {
                 let _ = self.session.poll_write(cx)?;
             }
         }
@@ -387,28 +377,21 @@ impl<P: Port> Attached<'_, P> {
         Ok(Poll::Pending)
     }
 
-    /// Closes this side's half, at a moment at which a peer that sends does not: libzmq drops a message of which it has sent
-    /// a part. If there is no such moment, after a while.
+    /// Closes this side's half when all is sent and the moment has come.
     fn tell_farewell(&mut self, cx: &mut Context<'_>, has_come: bool) -> io::Result<()> {
-        let Farewell::Begun(since) = self.farewell else { return Ok(()) };
-        let last = since + HURRY;
-        if has_come {
-            self.quiet = None;
-            if Instant::now() < last {
-                return Ok(());
-            }
-        } else if self.received > 0 {
-            let is_between = self.session.connection.is_between_messages();
-            let quiet = self.quiet.get_or_insert_with(|| {
-                let at = if is_between { last.min(Instant::now() + QUIET) } else { last };
-                Box::pin(sleep_until(at.into()))
-            });
-            if quiet.as_mut().poll(cx).is_pending() {
-                return Ok(());
-            }
+        if !self.farewell.has_begun() {
+            return Ok(());
         }
-        if Pin::new(&mut self.session.stream).poll_shutdown(cx)?.is_ready() {
-            self.farewell = Farewell::Told;
+        let peer = match self.session.connection.is_between_messages() {
+            _ if has_come => Peer::Sends,
+            _ if self.received == 0 => Peer::Listens,
+            true => Peer::Rests,
+            false => Peer::Halts,
+        };
+        if self.farewell.poll_moment(cx, peer).is_ready()
+            && Pin::new(&mut self.session.stream).poll_shutdown(cx)?.is_ready()
+        {
+            self.farewell.finish();
         }
         Ok(())
     }
@@ -488,7 +471,3 @@ const MAX_SLICES: usize = 128;
 /// one PULL cost the receiver about a tenth less and a third less memory, and a PUB's 32 receivers a few percent more; beside
 /// one read, one sender was the same within noise.
 const ROUNDS: usize = 2;
-/// A peer that has sent nothing for so long is not in the middle of many messages, as far as can be told.
-const QUIET: Duration = Duration::from_millis(10);
-/// Who never is silent is told after so long: well within the time that the receiver has for its last reads.
-const HURRY: Duration = Duration::from_millis(300);

@@ -9,6 +9,7 @@ use std::fmt::{Display, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::desk::Desk;
+use crate::transit::Histogram;
 use crate::view::{Overview, TopicKind, TopicView};
 
 /// All of them now; `None` when the receiver is no more.
@@ -29,6 +30,7 @@ pub(super) fn metrics(desk: &Desk) -> Option<String> {
             text.sample("messages_total", &[("style", kind.as_str()), ("result", result)], n);
         }
     }
+    forwarding(&mut text, &desk.observer.transits()?);
     let rows = folded(desk.observer.topics()?.topics, desk.metrics_max_topics);
     topics(&mut text, &rows);
     let consumers: usize = rows.iter().map(|row| row.consumers).sum();
@@ -65,8 +67,21 @@ fn whole(text: &mut Text, all: &Overview, ready: bool) {
         for (result, n) in results {
             text.sample("spool_messages_total", &[("result", result)], n);
         }
+        let help = "Octets of the spool that could not be read at the start.";
+        text.lone("spool_damaged_bytes", GAUGE, help, spool.damaged_octets);
         text.lone("spool_failures_total", COUNTER, "Failures of the spool's disk.", spool.failures);
     }
+}
+
+fn forwarding(text: &mut Text, transits: &Histogram) {
+    let help = "From having been read to having been written to a consumer; of queues, some of their messages.";
+    text.family("forward_seconds", "histogram", help);
+    for (bound, n) in transits.within {
+        text.sample("forward_seconds_bucket", &[("le", &bound.to_string())], n);
+    }
+    text.sample("forward_seconds_bucket", &[("le", "+Inf")], transits.count);
+    text.sample("forward_seconds_sum", &[], transits.sum);
+    text.sample("forward_seconds_count", &[], transits.count);
 }
 
 fn process(text: &mut Text, all: &Overview) {

@@ -177,8 +177,9 @@ pub(super) const SPOOL_MAX_OCTETS: Opt<Octets> = Opt::new(
 
 pub(super) const SPOOL_FSYNC: Opt<Fsync> = Opt::new(
     "spool_fsync",
-    "Whether messages are on the disk before they are handed on: always, for failures of power; never, for a crash of the \
-     daemon, which takes less time.",
+    "When messages in spool_dir are on the disk: always, before they are handed on; milliseconds, so long after they were \
+     written at most, which is what a failure of power can cost; never, when the system likes, which is enough for a crash of \
+     the daemon.",
 )
 .in_group(OURS)
 .or("never");

@@ -15,8 +15,8 @@ pub struct SpoolSettings {
     pub dir: PathBuf,
     /// Octets of messages that are kept at most.
     pub max_octets: usize,
-    /// Whether messages are on the disk, and not only with the system, before they are handed on.
-    pub sync: bool,
+    /// When messages are on the disk, and not only with the system.
+    pub fsync: Fsync,
 }
 
 impl SpoolSettings {
@@ -25,9 +25,9 @@ impl SpoolSettings {
     /// # Errors
     /// A default that cannot be meant.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Self>, ValueError> {
-        let (max_octets, sync) =
-            (reader.require(&options::SPOOL_MAX_OCTETS)?.value.0, reader.require(&options::SPOOL_FSYNC)?);
+        let max_octets = reader.require(&options::SPOOL_MAX_OCTETS)?.value.0;
+        let fsync = reader.require(&options::SPOOL_FSYNC)?.value;
         let dir = reader.get(&options::SPOOL_DIR)?.value;
-        Ok(dir.map(|dir| Self { dir: dir.0, max_octets, sync: sync.value == Fsync::Always }))
+        Ok(dir.map(|dir| Self { dir: dir.0, max_octets, fsync }))
     }
 }

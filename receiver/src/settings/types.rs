@@ -154,21 +154,23 @@ impl OptType for Networks {
 
 /// When what is written has to be on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fsync {
+pub enum Fsync {
     /// When the system likes.
     Never,
     /// At once.
     Always,
+    /// So long after it was written at most.
+    Within(Duration),
 }
 
 impl OptType for Fsync {
-    const EXPECTED: &'static str = "never or always";
+    const EXPECTED: &'static str = "never, always, or milliseconds from 1 to 60000, such as 200 ms";
 
     fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
         let known = match text {
             "never" => Some(Self::Never),
             "always" => Some(Self::Always),
-            _ => None,
+            _ => milliseconds(text).map(Self::Within),
         };
         unless_empty(text, known)
     }
@@ -249,6 +251,11 @@ fn octets(text: &str) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_mul(unit)
 }
 
+fn milliseconds(text: &str) -> Option<Duration> {
+    let number = text.strip_suffix("ms")?.trim_ascii_end();
+    number.parse().ok().filter(|number| (1..=MAX_MILLISECONDS).contains(number)).map(Duration::from_millis)
+}
+
 fn seconds(text: &str) -> Option<Duration> {
     let seconds = text.parse().ok().filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds))?;
     Duration::try_from_secs_f64(seconds).ok()
@@ -259,6 +266,9 @@ const MAX_INTERFACE_NAME: usize = 15;
 
 /// The longest name DNS can hold.
 const MAX_HOST_NAME: usize = 253;
+
+/// A minute: who can lose more in a failure of power wants `never`.
+const MAX_MILLISECONDS: u64 = 60_000;
 
 /// An hour: longer than any sensible wait, short enough that clock arithmetic cannot overflow.
 const MAX_SECONDS: f64 = 3600.0;
@@ -352,6 +362,15 @@ mod tests {
         assert_eq!(value("0"), Some(Wait(Duration::ZERO)));
         refused::<Wait>(&["-1", "3601", "inf", "NaN", "2s", "1 000"]);
         refused::<Deadline>(&["0", "0.0", "-0", "1e-30"]);
+    }
+
+    #[test]
+    fn moments_of_fsync() {
+        assert_eq!((value("never"), value("always")), (Some(Fsync::Never), Some(Fsync::Always)));
+        assert_eq!(value("200 ms"), Some(Fsync::Within(Duration::from_millis(200))));
+        assert_eq!(value("1ms"), Some(Fsync::Within(Duration::from_millis(1))));
+        // Other times are in seconds.
+        refused::<Fsync>(&["200", "0 ms", "60001 ms", "0.2", "2 s", "ms", "-1 ms", "sometimes"]);
     }
 
     #[test]

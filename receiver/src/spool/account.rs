@@ -18,8 +18,6 @@ pub(super) struct Account {
     pub(super) unprotected: AtomicU64,
     /// Failures of the disk.
     pub(super) failures: AtomicU64,
-    /// Runs kept now.
-    pub(super) runs: AtomicU64,
     /// Octets kept now.
     pub(super) octets: AtomicU64,
 }
@@ -50,12 +48,5 @@ impl Account {
     pub(super) fn take_settled(&self) -> Vec<Range<u64>> {
         self.told.store(false, Relaxed);
         mem::take(&mut *self.settled.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Puts back what could not be written down.
-    pub(super) fn put_back(&self, mut settled: Vec<Range<u64>>) {
-        let mut since = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.append(&mut since);
-        *since = settled;
     }
 }

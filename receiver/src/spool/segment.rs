@@ -42,10 +42,12 @@ impl Segment {
     pub(super) fn append(&self, record: &[u8], sync: bool) -> io::Result<()> {
         // Where it begins is of no use: files are read from their start.
         let _ = self.wal.append(record).map_err(io_error)?;
-        if sync {
-            self.wal.sync().map_err(io_error)?;
-        }
-        Ok(())
+        if sync { self.sync() } else { Ok(()) }
+    }
+
+    /// Returns when all records are on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.wal.sync().map_err(io_error)
     }
 
     pub(super) fn octets(&self) -> u64 {

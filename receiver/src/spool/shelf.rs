@@ -12,15 +12,20 @@ use std::path::{Path, PathBuf};
 
 use super::item::{Item, Kept, encode_settled};
 use super::segment::{self, Segment};
+use crate::settings::Fsync;
 
 /// Files, and the index of what is not settled.
 #[derive(Debug)]
 pub(super) struct Shelf {
     dir: PathBuf,
-    sync: bool,
+    fsync: Fsync,
     newest: Option<Segment>,
+    /// Whether the newest file has messages that are to be on the disk [in a while](Fsync::Within).
+    is_ahead: bool,
     /// All files, the oldest first; the newest is among them.
     files: VecDeque<Volume>,
+    /// Settled, while that could not be written down.
+    untold: Vec<Range<u64>>,
     /// By the first number.
     live: BTreeMap<u64, Live>,
     /// Octets of `live`.
@@ -59,12 +64,14 @@ pub(super) struct Found {
 
 impl Shelf {
     /// Opens a directory, which is there, and reads what is in it.
-    pub(super) fn open(dir: &Path, sync: bool) -> io::Result<(Self, Found)> {
+    pub(super) fn open(dir: &Path, fsync: Fsync) -> io::Result<(Self, Found)> {
         let mut shelf = Self {
             dir: dir.to_owned(),
-            sync,
+            fsync,
             newest: None,
+            is_ahead: false,
             files: VecDeque::new(),
+            untold: Vec::new(),
             live: BTreeMap::new(),
             live_octets: 0,
             next_file: 0,
@@ -113,25 +120,66 @@ impl Shelf {
         self.live.len()
     }
 
-    /// Writes down new messages, and that others are settled. When it fails nothing of this counts.
+    /// Writes down new messages, and that others are settled. When it fails the new ones are not kept.
     pub(super) fn write(&mut self, new: &[Kept], settled: &[Range<u64>], record: &mut Vec<u8>) -> io::Result<()> {
         record.clear();
         new.iter().for_each(|messages| messages.encode(record));
-        let known: Vec<_> = settled.iter().filter(|numbers| self.concerns(numbers)).collect();
-        known.iter().for_each(|numbers| encode_settled(numbers, record));
+        let known = settled.iter().filter(|numbers| self.concerns(numbers));
+        self.untold.iter().chain(known).for_each(|numbers| encode_settled(numbers, record));
         if record.is_empty() {
             return Ok(());
         }
-        let file = self.append(record, self.sync && !new.is_empty())?;
+        let file = match self.append(record, self.fsync == Fsync::Always && !new.is_empty()) {
+            Ok(file) => file,
+            Err(error) => {
+                self.settle_untold(settled);
+                return Err(error);
+            }
+        };
+        self.untold.clear();
+        self.is_ahead |= matches!(self.fsync, Fsync::Within(_)) && !new.is_empty();
         new.iter().for_each(|messages| self.note_live(file, messages));
-        known.into_iter().for_each(|numbers| self.settle(numbers));
+        settled.iter().for_each(|numbers| self.settle(numbers));
         self.tidy(record)
+    }
+
+    /// Notes that messages are settled while nothing can be written. It is written down with the next record; until then a
+    /// crash brings them again. Files that nobody needs make room on a full disk.
+    pub(super) fn settle_untold(&mut self, settled: &[Range<u64>]) {
+        for numbers in settled {
+            if self.concerns(numbers) {
+                add(&mut self.untold, numbers.clone());
+                self.settle(numbers);
+            }
+        }
+        // It is the disk that fails; they are removed later.
+        let _ = self.remove_files();
+        if self.files.is_empty() {
+            self.untold.clear();
+        }
+    }
+
+    /// Whether there are messages that [`sync`](Self::sync) is to have on the disk.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.is_ahead
+    }
+
+    /// Has all that was written down on the disk. When it fails, what follows goes to another file.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let was_ahead = std::mem::take(&mut self.is_ahead);
+        let synced = self.newest.as_ref().filter(|_| was_ahead).map_or(Ok(()), Segment::sync);
+        if synced.is_err() {
+            self.newest = None;
+        }
+        synced
     }
 
     /// Removes all files if nothing is left in them.
     pub(super) fn close(mut self) -> io::Result<()> {
         if self.live.is_empty() {
             self.newest = None;
+        } else {
+            self.sync()?;
         }
         self.remove_files()
     }
@@ -147,7 +195,9 @@ impl Shelf {
         let appended = newest.append(record, sync);
         volume.octets = newest.octets();
         if appended.is_err() {
-            // What follows a record that was not written would not be found again.
+            // What follows a record that was not written would not be found again. What is before it is to be on the disk,
+            // as far as that works: the first failure is the one that is told.
+            let _ = self.sync();
             self.newest = None;
             if was_empty {
                 self.files.pop_back();
@@ -158,6 +208,7 @@ impl Shelf {
     }
 
     fn begin_file(&mut self) -> io::Result<()> {
+        self.sync()?;
         let id = self.next_file;
         self.next_file += 1;
         self.newest = Some(Segment::create(&self.dir, id)?);
@@ -247,7 +298,8 @@ impl Shelf {
             record.clear();
             messages.encode(record);
             settled.iter().for_each(|numbers| encode_settled(numbers, record));
-            let file = self.append(record, self.sync)?;
+            // The original, which goes, may have been on the disk for long.
+            let file = self.append(record, self.fsync != Fsync::Never)?;
             self.note_live(file, &messages);
             settled.iter().for_each(|numbers| self.settle(numbers));
         }
@@ -296,7 +348,7 @@ mod tests {
     }
 
     fn open(dir: &Path) -> (Shelf, Vec<(u64, u64)>) {
-        let (shelf, found) = Shelf::open(dir, false).unwrap();
+        let (shelf, found) = Shelf::open(dir, Fsync::Never).unwrap();
         assert_eq!(found.damaged, 0);
         (shelf, found.kept.iter().map(|kept| (kept.numbers().start, kept.numbers().end)).collect())
     }
@@ -330,7 +382,7 @@ mod tests {
         write(&mut shelf, &[kept(0, 2, 1), kept(2, 7, 1)], &[]);
         write(&mut shelf, &[], &[(2, 9)]);
         drop(shelf);
-        assert_eq!(Shelf::open(dir.path(), true).unwrap().1.next, 9);
+        assert_eq!(Shelf::open(dir.path(), Fsync::Always).unwrap().1.next, 9);
     }
 
     #[test]
@@ -383,7 +435,7 @@ mod tests {
             let mut damaged = octets.clone();
             damaged[at] ^= 0x81;
             fs::write(&path, &damaged).unwrap();
-            let (_, found) = Shelf::open(dir.path(), false).unwrap();
+            let (_, found) = Shelf::open(dir.path(), Fsync::Never).unwrap();
             let record = at / (octets.len() / 5);
             assert_eq!(found.kept.len(), record, "octet {at}");
             assert!(found.damaged > 0 || record == 4, "octet {at}");

@@ -1,8 +1,9 @@
 //! The thread that writes: all that waits becomes one record, and is then handed on in that order.
 //!
-//! So a write, and with `spool_fsync = always` a wait for the disk, is for all connections together. Without work the
-//! thread sleeps.
+//! So a write, and with `spool_fsync = always` a wait for the disk, is for all connections together. Where the disk may have
+//! messages later, nobody waits but what comes while it gets them. Without work the thread sleeps.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -16,6 +17,7 @@ use super::account::Account;
 use super::item::Kept;
 use super::shelf::Shelf;
 use crate::logging::OncePer;
+use crate::settings::{Fsync, SpoolSettings};
 
 /// What the thread is asked for.
 pub(super) enum Command {
@@ -36,6 +38,10 @@ pub(super) struct Writer {
     commands: Receiver<Command>,
     /// Octets that may be kept.
     limit: u64,
+    /// How long what was written may not be on the disk.
+    sync_within: Option<Duration>,
+    /// When it has to be.
+    sync_at: Option<Instant>,
     record: Vec<u8>,
     /// After a failure nothing is tried until then.
     paused_until: Option<Instant>,
@@ -71,12 +77,23 @@ impl Batch {
 }
 
 impl Writer {
-    pub(super) fn new(shelf: Shelf, account: Arc<Account>, commands: Receiver<Command>, limit: usize) -> Self {
+    pub(super) fn new(
+        shelf: Shelf,
+        account: Arc<Account>,
+        commands: Receiver<Command>,
+        settings: &SpoolSettings,
+    ) -> Self {
+        let sync_within = match settings.fsync {
+            Fsync::Within(time) => Some(time),
+            Fsync::Never | Fsync::Always => None,
+        };
         Self {
             shelf,
             account,
             commands,
-            limit: limit as u64,
+            limit: settings.max_octets as u64,
+            sync_within,
+            sync_at: None,
             record: Vec::new(),
             paused_until: None,
             log: OncePer::default(),
@@ -86,6 +103,7 @@ impl Writer {
     /// Works until it is asked to end, or nobody is left to ask.
     pub(super) fn run(mut self) {
         while let Some(batch) = self.gather() {
+            self.sync_in_time();
             let firsts = self.write(&batch.parcels);
             for (parcel, first) in batch.parcels.into_iter().zip(firsts) {
                 let end = first + parcel.run().messages() as u64;
@@ -93,6 +111,8 @@ impl Writer {
                 self.account.settle(end - refused..end);
             }
             if batch.is_last {
+                // The last chance, whatever happened a moment ago.
+                self.paused_until = None;
                 self.write(&[]);
                 let left = self.shelf.len();
                 match self.shelf.close() {
@@ -109,13 +129,22 @@ impl Writer {
     /// Waits for work, and takes what there is. That messages are settled may wait a moment for company.
     fn gather(&mut self) -> Option<Batch> {
         let mut batch = Batch::default();
-        match self.commands.recv().ok()? {
-            Command::Settled => match self.commands.recv_timeout(COMPANY) {
-                Ok(command) => batch.add(command),
+        let first = match self.time_to_sync() {
+            None => self.commands.recv().ok()?,
+            Some(time) => match self.commands.recv_timeout(time) {
+                Ok(command) => command,
                 Err(RecvTimeoutError::Timeout) => return Some(batch),
                 Err(RecvTimeoutError::Disconnected) => return None,
             },
-            command => batch.add(command),
+        };
+        if let Command::Settled = first {
+            match self.commands.recv_timeout(self.time_to_sync().map_or(COMPANY, |time| time.min(COMPANY))) {
+                Ok(command) => batch.add(command),
+                Err(RecvTimeoutError::Timeout) => return Some(batch),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        } else {
+            batch.add(first);
         }
         while batch.octets < BATCH
             && !batch.is_last
@@ -131,8 +160,9 @@ impl Writer {
         let firsts: Vec<u64> = parcels.iter().map(|parcel| self.account.number(parcel.run().messages())).collect();
         let settled = self.account.take_settled();
         if self.paused_until.is_some_and(|until| Instant::now() < until) {
-            self.account.put_back(settled);
+            self.shelf.settle_untold(&settled);
             self.note_unprotected(parcels.iter().map(|parcel| parcel.run().messages()).sum());
+            self.note_extent();
             return firsts;
         }
         let (mut kept, mut octets, mut beyond) = (Vec::new(), self.shelf.live_octets(), 0);
@@ -164,28 +194,49 @@ impl Writer {
             Ok(()) => {
                 self.account.stored.fetch_add(messages as u64, Relaxed);
                 self.paused_until = None;
+                if self.sync_at.is_none() && self.shelf.is_ahead() {
+                    self.sync_at = self.sync_within.map(|time| Instant::now() + time);
+                }
             }
             Err(error) => {
-                self.account.put_back(settled);
                 self.note_unprotected(messages);
-                self.account.failures.fetch_add(1, Relaxed);
-                self.paused_until = Some(Instant::now() + PAUSE);
-                if let Some(suppressed) = self.log.permit("failed", Instant::now()) {
-                    warn!(
-                        suppressed,
-                        "cannot write to the spool: {error}; messages are handed on without it, and it is tried again in \
-                         {PAUSE:?}"
-                    );
-                }
+                self.note_failure(&error);
             }
         }
         if self.record.capacity() > BATCH * 2 {
             // A large message is rare.
             self.record = Vec::new();
         }
-        self.account.runs.store(self.shelf.len() as u64, Relaxed);
-        self.account.octets.store(self.shelf.live_octets(), Relaxed);
+        self.note_extent();
         firsts
+    }
+
+    fn note_extent(&self) {
+        self.account.octets.store(self.shelf.live_octets(), Relaxed);
+    }
+
+    fn time_to_sync(&self) -> Option<Duration> {
+        self.sync_at.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn sync_in_time(&mut self) {
+        if self.time_to_sync().is_some_and(|time| time.is_zero()) {
+            self.sync_at = None;
+            if let Err(error) = self.shelf.sync() {
+                self.note_failure(&error);
+            }
+        }
+    }
+
+    fn note_failure(&mut self, error: &io::Error) {
+        self.account.failures.fetch_add(1, Relaxed);
+        self.paused_until = Some(Instant::now() + PAUSE);
+        if let Some(suppressed) = self.log.permit("failed", Instant::now()) {
+            warn!(
+                suppressed,
+                "cannot write to the spool: {error}; messages are handed on without it, and it is tried again in {PAUSE:?}"
+            );
+        }
     }
 
     fn note_unprotected(&self, messages: usize) {

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use tests::binary;
+use tests::process::{activity, memory};
 use tests::program::Program;
 use tests::site::Site;
 use tests::wire;
-
-use crate::process::{activity, memory};
 
 #[test]
 fn an_idle_receiver_sleeps() -> anyhow::Result<()> {

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use tests::binary;
+use tests::process::memory;
 use tests::program::Program;
 use tests::site::Site;
 use tests::wire;
-
-use crate::process::memory;
 
 #[test]
 fn a_topic_without_a_consumer_is_held_to_its_limit() -> anyhow::Result<()> {

@@ -1,15 +1,18 @@
 //! What `cargo xtask dist` releases: the archives themselves, what is in them, and a host that has nothing but the package.
 //!
 //! Reading order: [`archives`] (the same files in each, the same octets each time), [`pages`] (manual pages and completions),
-//! [`units`] (systemd's files, as far as they can be tried without it), [`host`] (a life from installing to purging),
-//! [`fresh`] (any order of starts), [`python`] (beside the Python receiver, and in its place), [`contrib`] (the examples).
+//! [`units`] (systemd's files, as far as they can be tried without it), [`host`] (a life from installing to purging), [`systemd`]
+//! (the same on a host that it runs), [`footprint`] (what the shipped daemon takes of its machine), [`fresh`] (any order of
+//! starts), [`python`] (beside the Python receiver, and in its place), [`contrib`] (the examples).
 
 mod archives;
 mod contrib;
+mod footprint;
 mod fresh;
 mod host;
 mod pages;
 mod python;
+mod systemd;
 mod units;
 
 use std::process::Command;

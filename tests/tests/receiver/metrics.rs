@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -48,11 +49,55 @@ fn promtool_accepts_them_and_they_say_what_happened() -> anyhow::Result<()> {
 }
 
 #[test]
+fn the_histogram_holds_what_was_written_and_nothing_else() -> anyhow::Result<()> {
+    let site = Site::new("")?;
+    let _receiver = site.start()?;
+    let mut client = site.client()?;
+    client.write_all(&wire::cast(b"nobody.host1", b"waits"))?;
+    client.write_all(&wire::cast(b"compute.host1", b"waits"))?;
+    let in_bulk = wire::cast(b"compute.host1", b"on").repeat(1000);
+    std::thread::sleep(WAIT);
+    let mut consumer = site.consumer("compute.host1", "PULL")?;
+    wire::read_message(&mut consumer)?;
+    let value = |name: &str| -> anyhow::Result<f64> {
+        let (_, text) = curl(&site, &[], "/metrics")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("zmq_receiver_forward_seconds_{name} ")));
+        Ok(line.context(text.clone())?.parse()?)
+    };
+    // The first waited for its consumer, and that counts.
+    ensure!(value("count")? == 1.0 && value("bucket{le=\"+Inf\"}")? == 1.0);
+    let sum = value("sum")?;
+    ensure!((WAIT.as_secs_f64()..20.0).contains(&sum), "{sum}");
+    ensure!(value("bucket{le=\"0.1\"}")? == 0.0 && value("bucket{le=\"30\"}")? == 1.0);
+    // Apart from each other, each is in it.
+    for n in 2..5 {
+        std::thread::sleep(Duration::from_millis(50));
+        client.write_all(&wire::cast(b"compute.host1", b"lone"))?;
+        wire::read_message(&mut consumer)?;
+        ensure!(value("count")? == f64::from(n));
+    }
+    // Of many at once, some.
+    client.write_all(&in_bulk)?;
+    for _ in 0..1000 {
+        wire::read_message(&mut consumer)?;
+    }
+    let count = value("count")?;
+    ensure!((4.0..500.0).contains(&count), "{count}");
+    Ok(())
+}
+
+/// Longer than the bound that is looked at.
+const WAIT: Duration = Duration::from_millis(200);
+
+#[test]
 fn rules_and_dashboard_load_and_ask_for_what_there_is() -> anyhow::Result<()> {
     let site = Site::new("")?;
     let _receiver = site.start()?;
     let (_, text) = curl(&site, &[], "/metrics")?;
-    let known: BTreeSet<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    // Of the histogram there are samples of other names.
+    let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next());
+    let known: BTreeSet<_> = families.chain(samples).collect();
 
     let rules = contrib().join("prometheus/rules.yml");
     promtool(&["check", "rules", &rules.display().to_string()], "")?;

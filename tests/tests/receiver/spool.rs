@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::observe::json;
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
+use tests::process::activity;
 use tests::site::Site;
 use tests::wire;
 use wal_db::{Wal, WalConfig};
@@ -179,25 +180,14 @@ fn an_idle_spool_wakes_nobody() -> anyhow::Result<()> {
     ensure!(number(&wire::read_message(&mut consumer)?)? == 1);
     // One message was fetched, one waits.
     thread::sleep(Duration::from_secs(1));
-    let before = wakes(receiver.id())?;
+    let before = activity(receiver.id())?.sleeps;
     thread::sleep(Duration::from_secs(2));
-    let after = wakes(receiver.id())?;
+    let after = activity(receiver.id())?.sleeps;
     ensure!(before == after, "{before} wakes became {after} while nothing was to be done");
     drop(consumer);
     drop(client);
     receiver.stop()?;
     Ok(())
-}
-
-/// How often threads of a process have gone to sleep, which each does once for each time that it woke.
-fn wakes(process: u32) -> anyhow::Result<u64> {
-    let mut wakes = 0;
-    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
-        let status = std::fs::read_to_string(task?.path().join("status"))?;
-        let field = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        wakes += field.context("voluntary_ctxt_switches")?.trim().parse::<u64>()?;
-    }
-    Ok(wakes)
 }
 
 /// Kill -9 at random moments under load. What is in whole records of the spool then has to reach a consumer; and of each

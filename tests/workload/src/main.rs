@@ -2,6 +2,7 @@
 //!
 //! - `decode`, `encode` (each with `-1x64` and `-4x64`, frames by octets): the protocol core and a queue, without I/O.
 //! - `pipe-…`, `tcp-…`: a PUSH and a PULL, in memory and over the loopback interface; `tcp-1x1Mi` too.
+//! - `publish-1`, `publish-8`: a PUB and as many SUBs, over the loopback interface.
 //! - `forward-1`, `forward-8`: the receiver with one topic, and with eight by turns; its ends are bare sockets.
 //!
 //! Each does some of its work first, to have its memory, and then the part that counts; at the end it prints the
@@ -19,6 +20,7 @@ use anyhow::{Context, bail};
 mod shape;
 mod codec;
 mod pipe;
+mod publish;
 mod forward;
 mod keep;
 
@@ -26,6 +28,7 @@ use codec::{Decode, Encode};
 use forward::Forward;
 use keep::Kept;
 use pipe::Pipe;
+use publish::Publish;
 use shape::Shape;
 
 /// Something that can be done to any number of messages, again and again.
@@ -55,6 +58,8 @@ fn main() -> anyhow::Result<()> {
         "tcp-1x64" => run.measure(Pipe::new("tcp://127.0.0.1:*", Shape::SMALL)),
         "tcp-4x64" => run.measure(Pipe::new("tcp://127.0.0.1:*", Shape::PARTS)),
         "tcp-1x1Mi" => run.measure(Pipe::new("tcp://127.0.0.1:*", Shape::LARGE)),
+        "publish-1" => run.measure(Publish::new(1, Shape::SMALL)),
+        "publish-8" => run.measure(Publish::new(8, Shape::SMALL)),
         "forward-1" => run.measure(Forward::new(1)),
         "forward-8" => run.measure(Forward::new(8)),
         _ => bail!("no work {work}"),

@@ -25,6 +25,8 @@ pub struct Queue {
     /// Small messages behind `runs`.
     gathered: BytesMut,
     gathered_messages: usize,
+    /// Whether they lie in a page, which goes back when it is empty.
+    in_page: bool,
     /// Behind these, where in a shared page more lie, and how many.
     shared: Vec<(Range<usize>, usize)>,
     messages: usize,
@@ -44,6 +46,7 @@ impl Queue {
             runs: VecDeque::new(),
             gathered: BytesMut::new(),
             gathered_messages: 0,
+            in_page: false,
             shared: Vec::new(),
             messages: 0,
             octets: 0,
@@ -286,7 +289,14 @@ impl Queue {
             self.seal();
         }
         if self.gathered.capacity() - self.gathered.len() < octets {
-            self.turn_page_to(page::take(octets));
+            // What nobody waits for may lie there for long, in thousands of queues: a page for each would be more than what
+            // is in it, and no budget knows of it.
+            if self.strict && !self.in_page && self.gathered.len() + octets <= BEGINNING {
+                self.gathered.reserve(octets);
+            } else {
+                self.turn_page_to(page::take(octets));
+                self.in_page = true;
+            }
         }
         self.gathered_messages += messages;
         &mut self.gathered
@@ -305,7 +315,7 @@ impl Queue {
     fn turn_page_to(&mut self, next: BytesMut) {
         self.seal();
         let last = std::mem::replace(&mut self.gathered, next);
-        if last.capacity() > 0 {
+        if std::mem::take(&mut self.in_page) {
             page::give_back(last);
         }
     }
@@ -336,6 +346,9 @@ impl Drop for Queue {
 /// Runs below this are copied together: the copy costs less than a slice of its own in `writev` would, and a waiting
 /// message pins at most 16 times its size of a 64 KiB page.
 const GATHERED: usize = 4 << 10;
+/// Octets of small messages for which a queue that nobody waits for takes no page: they grow into it by doubling, which is
+/// ten times for one that goes on to be a page.
+const BEGINNING: usize = 4 << 10;
 /// Copies go into segments of this size, so that a long queue is many pages that are free again as it drains.
 pub(super) const SEGMENT: usize = page::SIZE;
 
@@ -392,6 +405,28 @@ mod tests {
         assert_eq!(queue.pop_run().unwrap().messages(), 1);
         assert_eq!(drain(&mut queue), [1, 2, 3, 4, 5, 6]);
         assert!(queue.is_empty() && queue.octets() == 0);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_begins_small_and_goes_on_in_pages() {
+        let mut queue = Queue::for_waiting(Mark::UNLIMITED, None);
+        queue.push(&mut numbered(0..3));
+        assert!(!queue.in_page && queue.gathered.capacity() < 100, "{}", queue.gathered.capacity());
+        let mut large = vec![0u8; 5000];
+        large[0] = 3;
+        queue.push(&mut Run::from(Message::from(large)));
+        queue.push(&mut numbered(4..6));
+        assert!(queue.gathered.capacity() < 100);
+        assert_eq!(drain(&mut queue), [0, 1, 2, 3, 4, 5]);
+        for _ in 0..200 {
+            queue.push(&mut run(1, 50));
+        }
+        assert!(queue.in_page && queue.messages() == 200);
+        assert_eq!(drain(&mut queue).len(), 200);
+        assert!(!queue.in_page && queue.gathered.capacity() == 0);
+        let mut served = Queue::new(Mark::UNLIMITED, None);
+        served.push(&mut numbered(0..1));
+        assert!(served.in_page);
     }
 
     #[test]

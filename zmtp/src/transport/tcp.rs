@@ -24,6 +24,9 @@ pub use network::{Network, NotANetwork};
 /// front, `10.0.0.1:0;host:9501`, the connection comes from there. IPv6 addresses stand in brackets, with a zone where they
 /// need one: `[fe80::1%eth0]:9501`. `[::]` is both IPv6 and IPv4, unless the system says otherwise.
 ///
+/// On a loopback address, congestion control is `reno` whatever the system's default (Linux), since pacing, as BBR does it, costs
+/// more than it is worth where nobody shares the way.
+///
 /// Ports are strict: libzmq reads them with `atoi` and takes 99999 for 34463.
 ///
 /// ```
@@ -307,6 +310,22 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(!is_connected_to_itself(&TcpStream::connect(address).await.unwrap(), address));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn only_connections_within_the_host_have_their_own_congestion_control() {
+        let usual = std::fs::read("/proc/sys/net/ipv4/tcp_congestion_control").unwrap();
+        for (address, expected) in [
+            ("127.0.0.1:1", UNPACED),
+            ("[::1]:1", UNPACED),
+            ("[::ffff:127.0.0.1]:1", UNPACED),
+            ("192.0.2.1:1", usual.trim_ascii_end()),
+        ] {
+            let socket = CLIENT.open(address.parse().unwrap()).unwrap();
+            let name = SockRef::from(&socket).tcp_congestion().unwrap();
+            assert_eq!(name.split(|&octet| octet == 0).next(), Some(expected), "{address}");
+        }
     }
 
     #[tokio::test]
