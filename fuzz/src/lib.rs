@@ -33,7 +33,7 @@
 //! | [`operations`] | 888,067 |
 //! | [`pair`] | 130,952 |
 //! | [`secured`] | 108,478 |
-//! | [`frames`] | @FRAMES@ |
+//! | [`frames`], cut short | 127,293 |
 //!
 //! One finding, of [`connection`] when it had learned to let peers of ZMTP 2.0 in: whether a PUSH told of such a peer before
 //! it refused its message depended on where its octets were cut. It is mended; `connection/zmtp2.0.message-behind-identity-to-PUSH`
