@@ -24,8 +24,8 @@
 //!
 //! # What was run
 //!
-//! In November 2026, with AddressSanitizer, each for ten minutes of one process that shared two busy CPUs with others, and from
-//! the corpus as it was:
+//! In November 2026, with AddressSanitizer, each for ten minutes of one process that shared two busy CPUs with others,
+//! and from the corpus as it was:
 //!
 //! | target | executions |
 //! |---|--:|
@@ -35,9 +35,10 @@
 //! | [`secured`] | 108,478 |
 //! | [`frames`], cut short | 127,293 |
 //!
-//! One finding, of [`connection`] when it had learned to let peers of ZMTP 2.0 in: whether a PUSH told of such a peer before
-//! it refused its message depended on where its octets were cut. It is mended; `connection/zmtp2.0.message-behind-identity-to-PUSH`
-//! is the input, `old::an_old_peer_that_breaks_the_rules_is_refused` the test. The other targets had no such run.
+//! One finding, of [`connection`] when it had learned to let peers of ZMTP 2.0 in: whether a PUSH told of such a peer
+//! before it refused its message depended on where its octets were cut. It is mended; the input is in the corpus as
+//! `zmtp2.0.message-behind-identity-to-PUSH`, the test is `old::an_old_peer_that_breaks_the_rules_is_refused`. The other
+//! targets had no such run.
 //!
 //! Plain `cargo fuzz` needs `CARGO_PROFILE_RELEASE_LTO=off` in its environment: the release profile's fat LTO does not
 //! go with libFuzzer's instrumentation.
