@@ -86,7 +86,16 @@ fn zmtp(vectors: &Value, corpus: &mut Corpus) -> Result<(), Box<dyn Error>> {
 fn stream_seeds(name: &str, stream: &[u8], corpus: &mut Corpus) -> Result<(), Box<dyn Error>> {
     // The type that reads on after READY: opposite to the one that it names, else PULL.
     let names = |socket_type: &[u8]| stream.windows(socket_type.len()).any(|octets| octets == socket_type);
-    let role = if names(b"\x04PULL") {
+    // ZMTP 2.0, where types have numbers (RFC 15).
+    let code = stream.get(9..12).and_then(|octets| octets.strip_prefix(&[0x7f, 1])).map(|rest| rest[0]);
+    let role = if let Some(code) = code {
+        match code {
+            7 => 1,
+            2 | 10 => 2,
+            1 | 9 => 3,
+            _ => 0,
+        }
+    } else if names(b"\x04PULL") {
         1
     } else if names(b"SUB") {
         2
@@ -96,6 +105,9 @@ fn stream_seeds(name: &str, stream: &[u8], corpus: &mut Corpus) -> Result<(), Bo
         0
     };
     corpus.write("connection", name, &[&CUTS[..], &[role], stream].concat())?;
+    if code.is_some() {
+        corpus.write("connection", &format!("{name}.admitted"), &[&CUTS[..], &[role | 8], stream].concat())?;
+    }
     let (greeting, rest) = stream.split_at(stream.len().min(64));
     corpus.write("greeting", name, greeting)?;
     if !rest.is_empty() {

@@ -11,15 +11,20 @@ use zmtp::proto::{Connection, Event, Greeting, Header, Limits, PeerInfo, Protoco
 use crate::{cuts::Cuts, elements::TIGHT, feed::fill};
 
 /// Any cut gives the same events and the same end as one read; what is written is our greeting, our READY, then
-/// commands, and never a message.
+/// commands, and never a message. To a peer of ZMTP 2.0, where one is let in, it is a greeting without READY and no more.
 pub fn connection(input: &[u8]) {
     let Some((cuts, rest)) = Cuts::split_off(input) else { return };
     let Some((&role, stream)) = rest.split_first() else { return };
     let socket_type = ROLES[usize::from(role & 3)];
     let limits = if role & 4 == 0 { Limits::default() } else { TIGHT };
-    let (whole, _) = run(socket_type, limits, stream, Cuts::whole());
-    let (cut, written) = run(socket_type, limits, stream, cuts);
+    let admits_2_0 = role & 8 != 0;
+    let setup = Setup { socket_type, limits, handshake_timeout: Duration::from_secs(1) };
+    let (whole, _) = run(setup, admits_2_0, stream, Cuts::whole());
+    let (cut, written) = run(setup, admits_2_0, stream, cuts);
     assert_eq!(cut, whole);
+    if admits_2_0 && let Some([code, 0, 0]) = written.strip_prefix(&Greeting::encode("NULL", false)[..11]) {
+        return assert_eq!(*code, socket_type.code());
+    }
     check_written(&written);
 }
 
@@ -33,10 +38,12 @@ enum Seen {
     End(Result<(), ProtocolError>),
 }
 
-fn run(socket_type: SocketType, limits: Limits, mut stream: &[u8], mut cuts: Cuts) -> (Vec<Seen>, Vec<u8>) {
-    let setup = Setup { socket_type, limits, handshake_timeout: Duration::from_secs(1) };
+fn run(setup: Setup, admits_2_0: bool, mut stream: &[u8], mut cuts: Cuts) -> (Vec<Seen>, Vec<u8>) {
     let opened = Instant::now();
     let mut connection = Connection::new(setup, opened);
+    if admits_2_0 {
+        connection = connection.admitting_2_0();
+    }
     let (mut seen, mut written, mut came) = (Vec::new(), Vec::new(), 0);
     while !stream.is_empty() {
         let n = fill(connection.read_buffer(), &mut stream, cuts.next(), came);

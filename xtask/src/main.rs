@@ -59,7 +59,7 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Run zmtp's tests of protocol and patterns under miri, which needs a nightly compiler
+    /// Run zmtp's tests of protocol, patterns and sockets in one process under miri, which needs a nightly compiler
     Miri,
     /// Run the benchmarks, built for release
     Bench {

@@ -1,7 +1,8 @@
-//! `cargo xtask miri`: the tests of the protocol core and of the patterns in an interpreter that finds undefined behaviour.
+//! `cargo xtask miri`: zmtp's tests of protocol, patterns and sockets in an interpreter that finds undefined behaviour, data
+//! races and what is never freed.
 //!
-//! Our crates have no `unsafe`; what is looked for is ours to call in `bytes`, and sums that overflow where only a debug
-//! build says so. It takes minutes, for each step of a program is a thousand.
+//! Our crates have no `unsafe`; what is looked for is ours to call in `bytes`, `tokio` and `spin`, and sums that overflow
+//! where only a debug build says so. Tests are smaller there (`cfg!(miri)`), for each step of a program is a thousand.
 
 use std::process::Command;
 
@@ -19,7 +20,7 @@ pub(crate) enum MiriError {
     Cargo(#[from] CommandError),
 }
 
-/// Runs the unit tests of `zmtp` without its sockets, and those of the patterns against their models.
+/// Runs the unit tests of `zmtp`, those of the patterns against their models, and those of sockets in one process.
 pub(crate) fn run() -> Result<(), MiriError> {
     if !command::succeeds(nightly().arg("--version")) {
         return Err(MiriError::NoNightly);
@@ -28,10 +29,8 @@ pub(crate) fn run() -> Result<(), MiriError> {
         return Err(MiriError::NoMiri);
     }
     let mut miri = nightly();
-    // The tests read vectors and the clock.
-    miri.env("MIRIFLAGS", "-Zmiri-disable-isolation");
-    miri.args(["miri", "test", "--package", "zmtp", "--no-default-features", "--lib", "--test", "patterns", "--"]);
-    miri.args(SLOW.iter().flat_map(|test| ["--skip", test]));
+    miri.args(["miri", "test", "--package", "zmtp", "--lib", "--test", "patterns", "--test", "in_process", "--"]);
+    miri.args(SYSTEM.iter().flat_map(|tests| ["--skip", tests]));
     Ok(command::run(&mut miri)?)
 }
 
@@ -42,15 +41,5 @@ fn nightly() -> Command {
     command
 }
 
-/// Tests of ten thousand subscriptions, of megabytes, of each cut of many streams, and one of time: hours here, and nothing
-/// that the others do not do.
-const SLOW: &[&str] = &[
-    "a_flood_of_subscriptions_is_an_error",
-    "a_long_topic_takes_no_stack",
-    "any_cut_gives_the_same_items",
-    "any_partial_write_goes_on_where_it_stopped",
-    "each_kind_is_the_same_octets",
-    "what_is_referred_to_is_not_written_again",
-    "it_equals_a_naive_set",
-    "how_long_a_comparison_takes",
-];
+/// Tests of the system's own sockets and files, which the interpreter does not have.
+const SYSTEM: &[&str] = &["transport::ipc", "transport::tcp::tests"];

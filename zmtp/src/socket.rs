@@ -5,6 +5,7 @@ mod options;
 mod monitor;
 mod trace;
 mod announcer;
+mod lock;
 mod stats;
 mod backoff;
 mod roster;

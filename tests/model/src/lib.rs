@@ -1,1 +1,1 @@
-//! Tests only: see `tests/outbound.rs`.
+//! Tests only: see `tests/outbound.rs` and `tests/inbound.rs`.

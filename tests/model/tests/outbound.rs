@@ -3,8 +3,7 @@
 //! What is tried is the crate's own `outbound.rs` and `roster.rs`, compiled in here, on the crate's own patterns and
 //! connections. In place of the lock and of tokio's `Notify` are loom's, and what is not shared between threads has
 //! the least that makes it compile. A wake-up that is lost is a deadlock, which loom reports with the steps that led to it.
-//!
-//! Not here: the receiving half (`inbound.rs`), whose lock is the standard library's, which loom does not see into.
+//! The receiving half is in `inbound.rs` here.
 
 #![allow(dead_code, unreachable_pub, reason = "the files have more than is tried")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -83,7 +82,7 @@ fn work<P: Outflow>(port: &mut impl Port, outbound: &Outbound<P>, most: u64) -> 
         loop {
             match port.poll_feed(cx, &mut connection) {
                 Poll::Ready(Feed::Fed) => write(&mut connection),
-                Poll::Ready(Feed::Closed | Feed::Draining) => return Poll::Ready(()),
+                Poll::Ready(Feed::Closed | Feed::Over) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
             if connection.messages_written() - before >= most {

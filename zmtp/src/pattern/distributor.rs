@@ -447,8 +447,10 @@ mod tests {
     #[test]
     fn a_flood_of_subscriptions_is_an_error() {
         let mut table = Table::new(None);
+        let limits = SubscriptionLimits { prefixes: if cfg!(miri) { 100 } else { 10_000 }, ..Default::default() };
+        table.distributor = Distributor::new(Mark::messages(3), limits, None, None);
         let peer = table.join(&[]);
-        let mut flood = (0..20_000).map(|n| Bytes::from(format!("{n}")));
+        let mut flood = (0..2 * limits.prefixes).map(|n| Bytes::from(format!("{n}")));
         let result = flood.try_for_each(|p| table.distributor.subscribe(peer, p, true, table.now));
         assert_eq!(result.unwrap_err().reason(), "too-many-subscriptions");
         table.distributor.detach(peer);

@@ -93,7 +93,6 @@ pub struct Connection {
     /// Nothing unless the mechanism seals the traffic.
     seal: Option<Box<dyn Seal>>,
     upstream: Upstream,
-    early: Run,
     unknown_commands: u64,
 }
 
@@ -132,7 +131,6 @@ impl Connection {
             writes: 0,
             seal: None,
             upstream: Upstream::default(),
-            early: Run::default(),
             unknown_commands: 0,
         }
     }
@@ -352,14 +350,10 @@ impl Connection {
     }
 
     fn establish(&mut self, established: Established) -> Result<Event, ProtocolError> {
-        let Established { peer, seal, early } = established;
+        let Established { peer, seal } = established;
         self.state = State::Traffic { version: peer.version };
         let refuses = self.refuses_messages();
-        if let Some(state) = refuses.filter(|_| !early.is_empty()) {
-            return Err(ProtocolError::UnexpectedMessage { state });
-        }
         self.decoder.refuse_messages(refuses);
-        self.early = early;
         if peer.version == OldGreeting::VERSION {
             self.heartbeat = None;
         }
@@ -382,9 +376,6 @@ impl Connection {
     /// What came after the handshake, with its seal broken.
     #[inline]
     fn next_item(&mut self) -> Result<Option<Item>, ProtocolError> {
-        if !self.early.is_empty() {
-            return Ok(Some(Item::Run(std::mem::take(&mut self.early))));
-        }
         let Some(seal) = &mut self.seal else { return self.decoder.decode() };
         loop {
             if let Some(item) = seal.next()? {

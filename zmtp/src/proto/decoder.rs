@@ -162,11 +162,6 @@ impl Decoder {
         self.refuses = state;
     }
 
-    /// From now on other limits.
-    pub(crate) fn hold_to(&mut self, limits: Limits) {
-        self.limits = limits;
-    }
-
     /// From now on every frame is sealed, a message whatever its flags say, and held to these limits.
     pub(crate) fn expect_sealed(&mut self, limits: Limits) {
         self.limits = limits;
@@ -363,7 +358,7 @@ mod tests {
         for item in items {
             match item {
                 Item::Run(run) => out.extend(run.map(|m| {
-                    let frames: Vec<String> = m.frames().map(|f| format!("{}", f.escape_ascii())).collect();
+                    let frames: Vec<String> = m.frames().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
                     frames.join("|")
                 })),
                 Item::Command(body) => out.push(format!("!{}", body.escape_ascii())),
@@ -379,16 +374,20 @@ mod tests {
         // A PING between two frames of one message.
         wire.extend_from_slice(b"\x01\x02p1\x04\x0a\x04PING\x00\x00ctx\x00\x02p2");
         let mut large = vec![3];
-        large.extend_from_slice(&100_000u64.to_be_bytes());
-        large.extend_from_slice(&vec![b'L'; 100_000]);
+        let size = if cfg!(miri) { OWN_ALLOCATION + 1 } else { 100_000 };
+        large.extend_from_slice(&(size as u64).to_be_bytes());
+        large.extend_from_slice(&vec![b'L'; size]);
         wire.extend_from_slice(&large);
         wire.extend_from_slice(b"\x00\x01z\x00\x00");
-        let whole = text(feed(&mut Decoder::new(Limits::default()), &wire, usize::MAX).unwrap());
+        // Just what the stream needs: a frame that is looked at again is not counted again.
+        let limits = Limits { max_frame: size, max_message: size + 1, max_frames: 3, max_command: 10 };
+        let whole = text(feed(&mut Decoder::new(limits), &wire, usize::MAX).unwrap());
         assert_eq!(whole.len(), 6);
         assert_eq!(whole[..4], ["hello", "a||c", r"!\x04PING\x00\x00ctx", "p1|p2"]);
         assert!(whole[4].ends_with("L|z"));
-        for step in [1, 2, 3, 7, 1000, 32_768, 65_536] {
-            assert_eq!(text(feed(&mut Decoder::new(Limits::default()), &wire, step).unwrap()), whole, "step {step}");
+        let steps: &[usize] = if cfg!(miri) { &[999, 32_768] } else { &[1, 2, 3, 7, 1000, 32_768, 65_536] };
+        for &step in steps {
+            assert_eq!(text(feed(&mut Decoder::new(limits), &wire, step).unwrap()), whole, "step {step}");
         }
     }
 

@@ -178,7 +178,7 @@ mod tests {
     fn shown(encoder: &Encoder) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 64];
         let n = encoder.poll_transmit(&mut slices);
-        slices[..n].iter().flat_map(|s| s.to_vec()).collect()
+        slices[..n].iter().map(|slice| &**slice).collect::<Vec<_>>().concat()
     }
 
     fn run(texts: &[&'static str]) -> Run {
@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn any_partial_write_goes_on_where_it_stopped() {
         let large = Message::builder().more("t").last(vec![b'x'; 5000]);
-        for step in [1, 2, 5, 4999, 10_000] {
+        let steps: &[usize] = if cfg!(miri) { &[99, 4999] } else { &[1, 2, 5, 4999, 10_000] };
+        for &step in steps {
             let mut encoder = Encoder::default();
             encoder.push(&b"own"[..]);
             encoder.push_run(run(&["a", "bc"]));

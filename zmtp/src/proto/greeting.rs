@@ -14,6 +14,7 @@
 
 use super::{
     error::{PeerText, ProtocolError},
+    frame::Header,
     socket_type::SocketType,
 };
 
@@ -109,6 +110,21 @@ impl OldGreeting {
     pub(crate) fn decode(octets: &[u8]) -> Result<Option<Self>, ProtocolError> {
         debug_assert_eq!(octets.get(Greeting::VERSION_END - 1), Some(&Self::MAJOR));
         Ok(octets.get(Self::LEN - 1).map(|code| Self { code: *code }))
+    }
+
+    /// Reads the identity that ends the greeting, one frame of up to 255 octets; tells how many octets both take.
+    pub(crate) fn identity(octets: &[u8]) -> Result<Option<(&[u8], usize)>, ProtocolError> {
+        let Some((header, start)) = Header::decode(octets)? else { return Ok(None) };
+        if header.is_command() {
+            return Err(Self::NO_COMMANDS);
+        }
+        if header.more() {
+            return Err(ProtocolError::TooManyFrames { limit: 1 });
+        }
+        let size = u8::try_from(header.size)
+            .map_err(|_| ProtocolError::FrameTooLarge { size: header.size, limit: u8::MAX.into() })?;
+        let end = start + usize::from(size);
+        Ok(octets.get(start..end).map(|identity| (identity, end)))
     }
 
     /// What follows our version: the number of our socket type, and an identity without octets.

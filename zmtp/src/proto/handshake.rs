@@ -18,10 +18,8 @@ use super::{
     error::{PeerText, ProtocolError},
     event::{PeerInfo, Setup},
     greeting::{Greeting, OldGreeting},
-    limits::Limits,
     mechanism::{Credentials, Mechanism, Seal, Step},
     metadata::Metadata,
-    run::Run,
     socket_type::SocketType,
 };
 
@@ -72,8 +70,6 @@ pub(crate) enum Progress {
 pub(crate) struct Established {
     pub(crate) peer: PeerInfo,
     pub(crate) seal: Option<Box<dyn Seal>>,
-    /// Messages that came with a 2.0 peer's identity.
-    pub(crate) early: Run,
 }
 
 impl Handshake {
@@ -161,11 +157,14 @@ impl Handshake {
                         Some(Item::Command(body)) => Some(self.mechanism.handle(&self.ours, body)?),
                     },
                 },
-                Stage::Identity { peer } => match decoder.decode()? {
-                    None => return Ok(Progress::Wait),
-                    Some(Item::Run(run)) => return end_2_0(*peer, run, setup, decoder).map(Progress::Done),
-                    Some(Item::Command(_)) => return Err(OldGreeting::NO_COMMANDS),
-                },
+                Stage::Identity { peer } => {
+                    let Some((identity, len)) = OldGreeting::identity(decoder.unparsed())? else {
+                        return Ok(Progress::Wait);
+                    };
+                    let peer = old_peer(*peer, identity);
+                    decoder.skip(len);
+                    return Ok(Progress::Done(Established { peer, seal: None }));
+                }
             };
             match step {
                 None => {}
@@ -179,7 +178,7 @@ impl Handshake {
                 Some(Step::Ready { reply, properties, seal }) => {
                     let peer = self.admit(setup.socket_type, properties, encoder)?;
                     reply.into_iter().for_each(|reply| encoder.push(reply));
-                    return Ok(Progress::Done(Established { peer, seal, early: Run::default() }));
+                    return Ok(Progress::Done(Established { peer, seal }));
                 }
             }
         }
@@ -211,32 +210,17 @@ impl Handshake {
             return Err(ProtocolError::SocketType { ours: ours.name(), found: PeerText::new(&[old.code]) });
         };
         decoder.skip(OldGreeting::LEN);
-        decoder.refuse_messages(None);
-        decoder.hold_to(IDENTITY);
         self.stage = Stage::Identity { peer };
         Ok(())
     }
 }
 
-/// The peer's first message is its identity; what is behind it are messages already.
-fn end_2_0(
-    socket_type: SocketType,
-    mut run: Run,
-    setup: &Setup,
-    decoder: &mut Decoder,
-) -> Result<Established, ProtocolError> {
-    decoder.hold_to(setup.limits);
-    let identity = run.pop();
-    let identity = identity.as_ref().and_then(|message| message.frame(0)).unwrap_or_default();
+/// What a 2.0 peer told about itself.
+fn old_peer(socket_type: SocketType, identity: &[u8]) -> PeerInfo {
     let mut properties = vec![("Socket-Type".into(), socket_type.name().into())];
     if !identity.is_empty() {
         properties.push(("Identity".into(), Bytes::copy_from_slice(identity)));
     }
     let properties = Metadata::of(properties);
-    let peer = PeerInfo { version: OldGreeting::VERSION, socket_type, properties, user_id: None };
-    Ok(Established { peer, seal: None, early: run })
+    PeerInfo { version: OldGreeting::VERSION, socket_type, properties, user_id: None }
 }
-
-/// RFC 15: one frame of up to 255 octets. What is behind it in the same read is held to these limits only until it is
-/// read.
-const IDENTITY: Limits = Limits { max_frame: 255, max_message: 255, max_frames: 1, max_command: 0 };

@@ -123,7 +123,7 @@ mod tests {
                 message
             })
             .collect();
-        assert!(messages.iter().zip(0..).all(|(message, n)| message.iter().all(|octet| *octet == n)));
+        assert!(messages.iter().zip(0..).all(|(message, n)| message[..] == [n; SIZE]));
         assert!(KEPT.with_borrow(Vec::len) <= MOST);
     }
 }

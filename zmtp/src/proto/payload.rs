@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn each_kind_is_the_same_octets() {
-        for len in [0, 1, 255, 256, 5000, 100_000] {
+        let lens: &[usize] = if cfg!(miri) { &[0, 255, 256, 5000] } else { &[0, 1, 255, 256, 5000, 100_000] };
+        for &len in lens {
             let body = vec![b'x'; len];
             let text = String::from_utf8(body.clone()).unwrap();
             let frames: &[&[u8]] = &[&body];

@@ -1,13 +1,7 @@
 //! The tasks of a socket: one per bound endpoint, one per accepted connection, one per place that it connects to. The
 //! only file that spawns.
 
-use std::{
-    fmt,
-    future::poll_fn,
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, future::poll_fn, io, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -18,6 +12,7 @@ use tokio::{
 use super::{
     announcer::Announcer,
     backoff::Backoff,
+    lock::{Lock, LockGuard},
     monitor::{Monitor, SocketEvent},
     options::Options,
     outcome::{BindError, CloseReport, ConnectError},
@@ -36,7 +31,7 @@ pub(crate) struct Core<S: Socket> {
     shared: Arc<Shared<S>>,
     closing: watch::Sender<bool>,
     deaf: watch::Sender<bool>,
-    tasks: Mutex<Tasks>,
+    tasks: Lock<Tasks>,
 }
 
 #[derive(Default)]
@@ -65,7 +60,7 @@ impl<S: Socket> Core<S> {
             closing: seen,
             deaf: heard,
         };
-        Self { shared: Arc::new(shared), closing, deaf, tasks: Mutex::default() }
+        Self { shared: Arc::new(shared), closing, deaf, tasks: Lock::default() }
     }
 
     pub(crate) async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
@@ -171,8 +166,8 @@ impl<S: Socket> Core<S> {
         tasks.endpoints.push((endpoint, task));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Tasks> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> LockGuard<'_, Tasks> {
+        self.tasks.lock()
     }
 }
 

@@ -2,13 +2,18 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 
-use super::{roster::Roster, shared::Socket, stats::Stats};
+use super::{
+    lock::{Lock, LockGuard},
+    roster::Roster,
+    shared::Socket,
+    stats::Stats,
+};
 use crate::{
     pattern::{FairQueue, PeerId, Turns},
     proto::{Connection, Message, PeerInfo, ProtocolError, Run, SocketType},
@@ -18,7 +23,7 @@ use crate::{
 /// The state that the reader and connections share.
 #[derive(Debug)]
 pub(crate) struct Inbound {
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Debug)]
@@ -32,7 +37,7 @@ struct State {
 impl Inbound {
     pub(crate) fn new(queue: FairQueue) -> Arc<Self> {
         let state = State { queue, roster: Roster::default(), reader: None, received: 0 };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Lock::new(state) })
     }
 
     pub(crate) fn new_port(self: &Arc<Self>) -> InPort {
@@ -76,8 +81,8 @@ impl Inbound {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> LockGuard<'_, State> {
+        self.state.lock()
     }
 }
 
@@ -90,7 +95,7 @@ impl State {
 }
 
 /// There is room again: frees the lock and wakes the connections that wait for it.
-fn wake_blocked(mut state: MutexGuard<'_, State>) {
+fn wake_blocked(mut state: LockGuard<'_, State>) {
     let wakers = state.roster.take_blocked();
     drop(state);
     wakers.into_iter().for_each(Waker::wake);

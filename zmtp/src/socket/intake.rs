@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::{
     core::Core,
     lifecycle::lifecycle,
+    lock::{Lock, LockGuard},
     monitor::Monitor,
     options::Options,
     outcome::{BindError, CloseReport},
@@ -81,7 +82,7 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Intake<F, I> {
     /// A socket without endpoints. `inbox` makes the inbox of a connection from the text that describes the peer.
     pub fn new(options: Options, inbox: F) -> Self {
         let socket =
-            IntakeSocket { inbox, roster: Mutex::default(), received: AtomicU64::new(0), peers: AtomicUsize::new(0) };
+            IntakeSocket { inbox, roster: Lock::default(), received: AtomicU64::new(0), peers: AtomicUsize::new(0) };
         Self { core: Core::new(Arc::new(socket), options) }
     }
 
@@ -102,14 +103,14 @@ impl<F: Fn(&str) -> I + Send + Sync + 'static, I: Inbox> Intake<F, I> {
 
 struct IntakeSocket<F> {
     inbox: F,
-    roster: Mutex<Roster>,
+    roster: Lock<Roster>,
     received: AtomicU64,
     peers: AtomicUsize,
 }
 
 impl<F> IntakeSocket<F> {
-    fn roster(&self) -> MutexGuard<'_, Roster> {
-        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    fn roster(&self) -> LockGuard<'_, Roster> {
+        self.roster.lock()
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
+use super::lock::Lock;
 use crate::pattern::Tally;
 
 /// A socket's counters since it was made, and its queues now. Messages unless said otherwise.
@@ -97,7 +95,7 @@ impl Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     connections: AtomicU64,
-    faults: Mutex<BTreeMap<&'static str, u64>>,
+    faults: Lock<BTreeMap<&'static str, u64>>,
 }
 
 impl Counters {
@@ -106,11 +104,11 @@ impl Counters {
     }
 
     pub(crate) fn fault(&self, reason: &'static str) {
-        *self.faults.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+        *self.faults.lock().entry(reason).or_default() += 1;
     }
 
     pub(crate) fn add_to(&self, stats: &mut Stats) {
         stats.connections = self.connections.load(Ordering::Relaxed);
-        stats.faults.clone_from(&self.faults.lock().unwrap_or_else(PoisonError::into_inner));
+        stats.faults.clone_from(&self.faults.lock());
     }
 }

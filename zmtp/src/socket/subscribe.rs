@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,6 +15,7 @@ use super::{
     core::Core,
     inbound::{InPort, Inbound},
     lifecycle::lifecycle,
+    lock::{Lock, LockGuard},
     monitor::Monitor,
     options::Options,
     outcome::{BindError, CloseReport, ConnectError},
@@ -68,7 +69,7 @@ impl Sub {
     pub fn new(options: Options) -> Self {
         let inbound =
             Inbound::new(FairQueue::new(options.recv_mark, options.budget.clone()).keeping_latest(options.conflate));
-        let shared = Arc::new(SubSocket { inbound, filter: Mutex::default() });
+        let shared = Arc::new(SubSocket { inbound, filter: Lock::default() });
         Self { turns: Turns::default(), core: Core::new(shared.clone(), options), shared }
     }
 
@@ -130,12 +131,12 @@ impl futures_core::Stream for Sub {
 #[derive(Debug)]
 struct SubSocket {
     inbound: Arc<Inbound>,
-    filter: Mutex<Filter>,
+    filter: Lock<Filter>,
 }
 
 impl SubSocket {
-    fn filter(&self) -> MutexGuard<'_, Filter> {
-        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
+    fn filter(&self) -> LockGuard<'_, Filter> {
+        self.filter.lock()
     }
 }
 

@@ -89,7 +89,9 @@ impl Ipc {
         self
     }
 
-    /// The same by effective group (`ZMQ_IPC_FILTER_GID`); further groups of the user do not count.
+    /// The same by effective group (`ZMQ_IPC_FILTER_GID`). Further groups do not count, which libzmq looks up by the user's
+    /// name: such a list is the system's at that moment, not the process's. The kernel's own (`SO_PEERGROUPS`) is not to
+    /// be had without `unsafe`. Let members of a group in by the file's mode and owner, [`mode`](Self::mode) and [`owner`](Self::owner).
     pub fn accept_gid(mut self, gid: u32) -> Self {
         self.accept.push(Accept::Gid(gid));
         self

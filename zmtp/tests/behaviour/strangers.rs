@@ -2,7 +2,10 @@
 //! else is the worse for it.
 
 use std::{
+    cell::Cell,
+    panic,
     path::Path,
+    sync::Once,
     time::{Duration, Instant},
 };
 
@@ -39,67 +42,96 @@ async fn other_protocols_get_nowhere_with_any_socket() -> Result {
     Ok(())
 }
 
-/// The inputs of the fuzzer's corpus, in place of a greeting and behind a good handshake, then a good peer.
+/// Streams of the fuzzer's corpus, at most so many.
+fn streams(most: usize) -> Result<Vec<Vec<u8>>> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/connection");
+    let mut streams = Vec::new();
+    for file in std::fs::read_dir(corpus)?.take(most) {
+        let input = std::fs::read(file?.path())?;
+        // Before the stream are the sizes of reads and a role.
+        streams.extend(input.get(5..).map(<[u8]>::to_vec));
+    }
+    assert!(streams.len() > 50);
+    Ok(streams)
+}
+
+/// Runs a test whose tasks are all of this thread; none of them may panic, which the runtime would keep to itself.
+async fn without_panics(test: impl Future<Output = Result>) -> Result {
+    thread_local! {
+        static PANICS: Cell<usize> = const { Cell::new(0) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            usual(info);
+        }));
+    });
+    test.await?;
+    assert_eq!(PANICS.get(), 0, "a peer's octets made a task panic");
+    Ok(())
+}
+
+/// Any octets in place of a greeting and behind a good handshake, then a good peer.
 #[tokio::test]
 async fn whatever_octets_come_a_good_peer_is_served_after_them() -> Result {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/connection");
-    let mut inputs = Vec::new();
-    for file in std::fs::read_dir(corpus)? {
-        inputs.push(std::fs::read(file?.path())?);
-    }
-    assert!(inputs.len() > 50);
-    for (mut socket, endpoint) in sockets().await? {
-        for input in &inputs {
-            for greets in [false, true] {
-                let mut raw = Raw::connect(&endpoint).await?;
-                if greets {
-                    raw.write(&hello(partner(socket.name()), 1)).await?;
+    without_panics(async {
+        let streams = streams(usize::MAX)?;
+        for (mut socket, endpoint) in sockets().await? {
+            for stream in &streams {
+                for greets in [false, true] {
+                    let mut raw = Raw::connect(&endpoint).await?;
+                    if greets {
+                        raw.write(&hello(partner(socket.name()), 1)).await?;
+                    }
+                    let octets = if greets { stream.get(64..).unwrap_or(stream) } else { stream };
+                    // It may be cut off before all is written.
+                    let _ = soon(raw.0.write_all(octets)).await?;
                 }
-                // It may be cut off before all is written.
-                let _ = soon(raw.0.write_all(input)).await?;
             }
+            socket.exchange(&endpoint).await?;
+            until(|| socket.stats().peers == 0).await?;
         }
-        socket.exchange(&endpoint).await?;
-        until(|| socket.stats().peers == 0).await?;
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
 }
 
 /// The same the other way round: we connect to a server that writes such octets.
 #[tokio::test]
 async fn whatever_octets_a_server_writes_a_good_one_is_found_after_it() -> Result {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/connection");
-    let mut inputs = Vec::new();
-    for file in std::fs::read_dir(corpus)?.take(60) {
-        inputs.push(std::fs::read(file?.path())?);
-    }
-    let (listener, endpoint) = listener().await?;
-    let sub = Sub::new(Options::new().reconnect(Duration::from_millis(1), Duration::from_millis(2)));
-    let push = Push::new(Options::new().reconnect(Duration::from_millis(1), Duration::from_millis(2)));
-    sub.subscribe("");
-    sub.connect(&endpoint)?;
-    push.connect(&endpoint)?;
-    for input in &inputs {
-        for greets in [false, true] {
-            let mut raw = Raw::accept(&listener).await?;
-            if greets {
-                let _ = soon(raw.0.write_all(&hello("PUB", 1))).await?;
-            }
-            let _ = soon(raw.0.write_all(input)).await?;
-        }
-    }
-    let dropped = sub.forget(&endpoint.parse()?);
-    assert!(dropped);
-    soon(push.send("HELLO")).await??;
-    // Connections of the other socket, and ones that were closed meanwhile, may come first.
-    soon(async {
-        loop {
-            let Ok(raw) = Raw::accept(&listener).await else { continue };
-            let Ok(mut raw) = raw.shake_hands("PULL", 1).await else { continue };
-            if raw.frame().await.is_ok_and(|body| body == b"HELLO") {
-                return;
+    without_panics(async {
+        let (listener, endpoint) = listener().await?;
+        let sub = Sub::new(Options::new().reconnect(Duration::from_millis(1), Duration::from_millis(2)));
+        let push = Push::new(Options::new().reconnect(Duration::from_millis(1), Duration::from_millis(2)));
+        sub.subscribe("");
+        sub.connect(&endpoint)?;
+        push.connect(&endpoint)?;
+        for stream in &streams(60)? {
+            for greets in [false, true] {
+                let mut raw = Raw::accept(&listener).await?;
+                if greets {
+                    let _ = soon(raw.0.write_all(&hello("PUB", 1))).await?;
+                }
+                let octets = if greets { stream.get(64..).unwrap_or(stream) } else { stream };
+                let _ = soon(raw.0.write_all(octets)).await?;
             }
         }
+        let dropped = sub.forget(&endpoint.parse()?);
+        assert!(dropped);
+        soon(push.send("HELLO")).await??;
+        // Connections of the other socket, and ones that were closed meanwhile, may come first.
+        soon(async {
+            loop {
+                let Ok(raw) = Raw::accept(&listener).await else { continue };
+                let Ok(mut raw) = raw.shake_hands("PULL", 1).await else { continue };
+                if raw.frame().await.is_ok_and(|body| body == b"HELLO") {
+                    return;
+                }
+            }
+        })
+        .await
     })
     .await
 }

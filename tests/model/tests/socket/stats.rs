@@ -1,4 +1,4 @@
-//! What a socket that sends counts.
+//! What a socket counts.
 
 use crate::pattern::Tally;
 
@@ -8,5 +8,6 @@ pub(crate) struct Stats {
     pub(crate) queued: usize,
     pub(crate) queued_octets: usize,
     pub(crate) written: u64,
+    pub(crate) received: u64,
     pub(crate) tally: Tally,
 }

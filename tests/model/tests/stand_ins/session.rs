@@ -27,5 +27,5 @@ pub(crate) trait Port: Send + 'static {
 pub(crate) enum Feed {
     Fed,
     Closed,
-    Draining,
+    Over,
 }

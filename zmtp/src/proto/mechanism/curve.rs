@@ -371,4 +371,29 @@ mod tests {
             }
         }
     }
+
+    /// A client makes its box itself, so that it opens proves nothing about what is inside.
+    #[test]
+    fn what_a_client_sealed_is_checked_at_each_length() {
+        let keys = |octet| KeyPair::from(super::super::SecretKey::from_octets([octet; 32]));
+        let fresh = |octet| Fresh::from_octets(&[octet; Fresh::OCTETS]);
+        let (pull, push) = (ours(SocketType::Pull), ours(SocketType::Push));
+        // A key, the nonce of the vouch and the vouch; a list of properties without one is whole too.
+        let without_properties = 32 + 16 + SharedKey::TAG + 64;
+        for len in 0..without_properties + push.len() {
+            let mut server = Curve::server(keys(1), fresh(3));
+            let mut client = Curve::client(keys(2), keys(1).public(), fresh(4));
+            let Some(Step::Send(hello)) = client.start().unwrap() else { panic!("a client begins") };
+            let welcome = sent(server.handle(&pull, hello.slice(2..)).unwrap());
+            let initiate = sent(client.handle(&push, welcome.slice(2..)).unwrap()).slice(9..);
+            let Role::Client { awaits: ClientAwaits::Ready { session }, .. } = &client.role else {
+                panic!("{client:?}")
+            };
+            let (start, numbered_box) = initiate.split_at(b"\x08INITIATE".len() + COOKIE);
+            let (number, plain) = open_numbered(session, INITIATE, "INITIATE", numbered_box).unwrap();
+            let cut = session.seal(&numbered(INITIATE, number), &plain[..len]);
+            let altered = [start, &number.to_be_bytes(), &cut].concat();
+            assert_eq!(server.handle(&pull, altered.into()).is_ok(), len == without_properties, "{len}");
+        }
+    }
 }
