@@ -22,7 +22,7 @@ fn a_life_from_installing_to_purging_under_systemd() -> anyhow::Result<()> {
     let port = loopback::free_port()?;
     let environment = format!(
         "[Service]\\nEnvironment=OS_DEFAULT__RPC_ZMQ_BIND_ADDRESS=127.0.0.1 OS_DEFAULT__RPC_ZMQ_PORT={port} \
-         OS_DEFAULT__RPC_ZMQ_HOST=localhost OS_ZMQ_RECEIVER__TOPIC_POLICY=*:block\\n"
+         OS_DEFAULT__RPC_ZMQ_HOST=localhost OS_DEFAULT__LOG_DIR=/var/log/oslo OS_ZMQ_RECEIVER__TOPIC_POLICY=*:block\\n"
     );
     drop_in(&mut host, "service", "test", &environment)?;
     drop_in(&mut host, "socket", "test", &format!("[Socket]\\nListenStream=\\nListenStream=127.0.0.1:{port}\\n"))?;
@@ -32,8 +32,11 @@ fn a_life_from_installing_to_purging_under_systemd() -> anyhow::Result<()> {
     host.run("dpkg --install /root/receiver.deb && rm /root/receiver.deb")?;
     ensure!(state(&mut host)? == "active", "{}", journal(&mut host)?);
     ensure!(host.run(&format!("systemctl is-enabled {UNIT}"))? == "enabled");
-    let modes = host.run("stat -c '%a %U %G' /run/openstack /run/oslo-zmq /var/lib/oslo-messaging-zmq-receiver")?;
-    ensure!(modes == "2775 root openstack\n750 oslozmq openstack\n700 oslozmq openstack", "{modes}");
+    let paths = "/run/openstack /run/oslo-zmq /var/lib/oslo-messaging-zmq-receiver /var/log/oslo";
+    let modes = host.run(&format!("stat -c '%a %U %G' {paths}"))?;
+    let meant = ["2775 root openstack", "750 oslozmq openstack", "700 oslozmq openstack", "750 oslozmq adm"];
+    ensure!(modes.lines().eq(meant), "{modes}");
+    host.run(&format!("grep 'listening on tcp://127.0.0.1:{port}' /var/log/oslo/{UNIT}.log"))?;
     ensure!(show(&mut host, "StatusText")?.starts_with("serving 1 topics"), "{}", show(&mut host, "StatusText")?);
 
     let records = tempfile::tempdir()?;

@@ -71,7 +71,7 @@ fn the_histogram_holds_what_was_written_and_nothing_else() -> anyhow::Result<()>
     ensure!(value("bucket{le=\"0.1\"}")? == 0.0 && value("bucket{le=\"30\"}")? == 1.0);
     // Apart from each other, each is in it.
     for n in 2..5 {
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(WAIT);
         client.write_all(&wire::cast(b"compute.host1", b"lone"))?;
         wire::read_message(&mut consumer)?;
         ensure!(value("count")? == f64::from(n));
@@ -86,7 +86,7 @@ fn the_histogram_holds_what_was_written_and_nothing_else() -> anyhow::Result<()>
     Ok(())
 }
 
-/// Longer than the bound that is looked at.
+/// Longer than the bound that is looked at, and than the pause between messages that are followed.
 const WAIT: Duration = Duration::from_millis(200);
 
 #[test]
