@@ -93,17 +93,14 @@ impl Value {
     }
 }
 
-/// As JSON. A float that is no number shows as Python writes it.
+/// As it is sent.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Float(n) if n.is_nan() => f.write_str("NaN"),
-            Self::Float(n) if n.is_infinite() => f.write_str(if *n > 0.0 { "Infinity" } else { "-Infinity" }),
-            _ => f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?),
-        }
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 
+/// As JSON, `NaN` and infinities are written `null`, like those of any type that serde writes: JSON has no others.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -262,6 +259,15 @@ mod tests {
         let strict: Value = serde_json::from_str(r#"{"a": [1, -2.5, "x", null, true]}"#).unwrap();
         assert_eq!(strict, value(r#"{"a": [1, -2.5, "x", null, true]}"#));
         assert_eq!(Value::of(&(1, "a")).unwrap(), Value::Array(vec![1.into(), "a".into()]));
+    }
+
+    #[test]
+    fn what_is_no_number_is_null_wherever_it_is_written() {
+        for text in ["NaN", "Infinity", "-Infinity"] {
+            assert_eq!(value(text).to_string(), "null");
+            assert_eq!(value(&format!("[{text}]")).to_string(), "[null]");
+            assert_eq!(Value::of(&value(text)).unwrap(), Value::Null);
+        }
     }
 
     #[test]
