@@ -353,8 +353,8 @@ impl<P: Port> Attached<'_, P> {
                         Disconnect::PeerClosed
                     }));
                 }
-                Poll::Ready(octets) => {
-                    self.session.busy_poll.handle_read(octets);
+                Poll::Ready(_) => {
+                    self.session.busy_poll.handle_read(Instant::now);
                     self.tell_farewell(cx, true)?;
                 }
                 Poll::Pending => {

@@ -38,6 +38,8 @@ struct Shared {
     finished: AtomicUsize,
     tallies: Vec<Arc<Tally>>,
     receives: bool,
+    /// It has something to work out when all has come, and says itself when that is done.
+    ends_itself: bool,
     expected: u64,
     sum: u64,
     clocks: Mutex<Clocks>,
@@ -76,6 +78,7 @@ impl Control {
             finished: AtomicUsize::new(0),
             tallies: (0..work.sockets).map(|_| Arc::default()).collect(),
             receives: matches!(work.role, Role::Pull | Role::Sub | Role::Ping),
+            ends_itself: work.role == Role::Ping,
             expected: work.expected(),
             sum: work.sum_of_numbers(),
             clocks: Mutex::default(),
@@ -198,7 +201,10 @@ impl Control {
             let received: u64 = self.shared.tallies.iter().map(|tally| tally.received.load(Acquire)).sum();
             let missing = self.shared.expected.saturating_sub(received);
             if missing == 0 {
-                return self.finish();
+                if !self.shared.ends_itself {
+                    self.finish();
+                }
+                return;
             }
             if received > last.0 {
                 last = (received, Instant::now());
