@@ -89,6 +89,7 @@ impl Receiver {
             .limits(limits)
             .max_connections(settings.limits.max_connections)
             .handshake_timeout(settings.handshake_timeout)
+            .busy_poll(settings.busy_poll)
             .budget(routes.memory().clone());
         let backends = Arc::new(Backends::new(routes.clone(), settings.backend_fallback));
         let make = || -> MakeRouter {

@@ -67,6 +67,7 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
         ("memory_limit", limits.memory_limit != new.memory_limit),
         ("backend_fallback", running.backend_fallback != wanted.backend_fallback),
         ("handshake_timeout", running.handshake_timeout != wanted.handshake_timeout),
+        ("busy_poll", running.busy_poll != wanted.busy_poll),
         ("flight_records", running.flight_records != wanted.flight_records),
         ("admin_socket, admin_listen or metrics_max_topics", running.admin != wanted.admin),
     ]

@@ -74,6 +74,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// How many of the last messages are remembered.
     pub flight_records: usize,
+    /// How long a connection may look for more before it sleeps, on average for each read; zero: not at all.
+    pub busy_poll: Duration,
     /// Where the admin endpoint is.
     pub admin: AdminSettings,
     /// What is logged, and where.
@@ -149,6 +151,7 @@ impl Settings {
             handshake_timeout: reader.require(&options::HANDSHAKE_TIMEOUT)?.value.0,
             // Each is some hundred octets.
             flight_records: usize::try_from(reader.require(&options::FLIGHT_RECORDS)?.value).unwrap_or(0).min(1 << 20),
+            busy_poll: reader.require(&options::BUSY_POLL)?.value.0,
             admin: admin::admin(reader)?,
             log: log::log(reader, &host)?,
             host,
@@ -257,6 +260,7 @@ mod tests {
             lame_duck_time: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             flight_records: 8192,
+            busy_poll: Duration::from_micros(30),
             admin: AdminSettings {
                 socket: Some(AdminSocket { path: "/run/oslo-zmq/admin.sock".into(), is_explicit: false }),
                 listen: None,
@@ -284,7 +288,7 @@ mod tests {
              rpc_zmq_host = node7\nrpc_zmq_topic_backlog = 100\nunknown = 1\n\
              [zmq_receiver]\nmax_topics = 1\nmax_connections = 2\nmax_message_size = 3\nmax_frames = 4\n\
              topic_max_octets = 5 KiB\nmemory_limit = 6 MiB\nhold_time = 0\nbackend_fallback = 2\ndrain_timeout = 1.5\n\
-             lame_duck_time = 9\nhandshake_timeout = 7\n",
+             lame_duck_time = 9\nhandshake_timeout = 7\nbusy_poll = 100\n",
         );
         assert_eq!(settings.bind.endpoint(), "tcp://eth0:9601");
         assert_eq!(settings.ipc_dir, IpcDir { path: "/run/node7".into(), is_explicit: true });
@@ -303,6 +307,7 @@ mod tests {
         assert_eq!(settings.drain_timeout, Duration::from_millis(1500));
         assert_eq!(settings.lame_duck_time, Duration::from_secs(9));
         assert_eq!(settings.handshake_timeout, Duration::from_secs(7));
+        assert_eq!(settings.busy_poll, Duration::from_micros(100));
         assert_eq!(settings.warnings, []);
     }
 
@@ -330,6 +335,11 @@ mod tests {
         assert_eq!(
             error(&format!("{FILE}rpc_zmq_port =")),
             "x.conf:2: [DEFAULT] rpc_zmq_port: expected a port, 1 to 65535, found nothing"
+        );
+        assert_eq!(
+            error("[zmq_receiver]\nbusy_poll = 151"),
+            "x.conf:2: [zmq_receiver] busy_poll: \
+             expected microseconds, 0 to 150, found \"151\""
         );
         assert_eq!(
             error("[zmq_receiver]\nhandshake_timeout = 0"),

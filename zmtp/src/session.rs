@@ -16,6 +16,7 @@ use std::{
     io::{self, IoSlice},
     pin::{Pin, pin},
     task::{Context, Poll, ready},
+    time::Duration,
     time::Instant,
 };
 
@@ -152,9 +153,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(stream: Box<dyn Stream>, connection: Connection, budget: Option<Budget>) -> Self {
+    pub(crate) fn new(
+        stream: Box<dyn Stream>,
+        connection: Connection,
+        budget: Option<Budget>,
+        busy_poll: Duration,
+    ) -> Self {
         let unfinished = Unfinished { budget, octets: 0 };
-        Self { stream, connection, timer: None, unfinished, busy_poll: BusyPoll::default() }
+        Self { stream, connection, timer: None, unfinished, busy_poll: BusyPoll::new(busy_poll) }
     }
 
     /// Runs until the peer's READY, or until somebody has to decide whether the peer may come in.

@@ -11,8 +11,8 @@ use zmtp::Overflow;
 
 use super::patterns::{Patterns, PerTopic};
 use super::types::{
-    AbsolutePath, Address, AnyPath, Count, Deadline, Fsync, HostName, LevelName, Listen, ModuleLevels, Networks,
-    Octets, Port, SyslogFacility, Wait,
+    AbsolutePath, Address, AnyPath, Count, Deadline, Fsync, HostName, LevelName, Listen, ModuleLevels, Moment,
+    Networks, Octets, Port, SyslogFacility, Wait,
 };
 
 pub(super) const BIND_ADDRESS: Opt<Address> =
@@ -232,6 +232,13 @@ pub(super) const FLIGHT_RECORDS: Opt<i64> =
         .in_group(OURS)
         .or("8192");
 
+pub(super) const BUSY_POLL: Opt<Moment> = Opt::new(
+    "busy_poll",
+    "Microseconds that a connection may look for more before it sleeps, on average for each read; 0: not at all.",
+)
+.in_group(OURS)
+.or("30");
+
 /// All of them, in the order in which an operator would want to read them.
 pub const DECLARED: &[Declaration] = &[
     *BIND_ADDRESS.declaration(),
@@ -285,6 +292,7 @@ pub const DECLARED: &[Declaration] = &[
     *ADMIN_ALLOW_REMOTE.declaration(),
     *METRICS_MAX_TOPICS.declaration(),
     *FLIGHT_RECORDS.declaration(),
+    *BUSY_POLL.declaration(),
 ];
 
 /// The group of our own options.

@@ -225,6 +225,19 @@ impl OptType for Deadline {
     }
 }
 
+/// How long a connection may look for more before it sleeps.
+#[derive(Debug, PartialEq)]
+pub(super) struct Moment(pub(super) Duration);
+
+impl OptType for Moment {
+    const EXPECTED: &'static str = "microseconds, 0 to 150";
+
+    fn from_text(text: &str) -> Result<Option<Self>, Malformed> {
+        let moment = text.parse().ok().filter(|number| *number <= MAX_MOMENT);
+        unless_empty(text, moment.map(Duration::from_micros).map(Self))
+    }
+}
+
 fn unless_empty<T>(text: &str, value: Option<T>) -> Result<Option<T>, Malformed> {
     if text.is_empty() {
         return Ok(None);
@@ -266,6 +279,9 @@ const MAX_INTERFACE_NAME: usize = 15;
 
 /// The longest name DNS can hold.
 const MAX_HOST_NAME: usize = 253;
+
+/// What a connection looks after one read at most; see `Options::busy_poll` of zmtp.
+const MAX_MOMENT: u64 = 150;
 
 /// A minute: who can lose more in a failure of power wants `never`.
 const MAX_MILLISECONDS: u64 = 60_000;

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// Decides whether a connection that has nothing to read looks again or sleeps.
 #[derive(Debug)]
 pub(super) struct BusyPoll {
+    /// What a batch earns that comes while it looks; with nothing it always sleeps.
+    worth: Duration,
     /// Something has come since it was last without anything.
     has_come: bool,
     /// Since when it looks.
@@ -22,18 +24,17 @@ pub(super) struct BusyPoll {
     skips: u32,
 }
 
-impl Default for BusyPoll {
-    fn default() -> Self {
-        Self { has_come: false, since: None, allowance: TRIAL, failures: 0, skips: 0 }
-    }
-}
-
 impl BusyPoll {
+    /// For one that may look for so long on average.
+    pub(super) fn new(worth: Duration) -> Self {
+        Self { worth, has_come: false, since: None, allowance: TRIAL, failures: 0, skips: 0 }
+    }
+
     /// Something has been read.
     pub(super) fn handle_read(&mut self, now: impl Fn() -> Instant) {
         self.has_come = true;
         if let Some(since) = self.since.take() {
-            self.allowance = (self.allowance + WORTH).min(MOST);
+            self.allowance = (self.allowance + self.worth).min(MOST);
             if self.allowance == MOST {
                 self.failures = 0;
             }
@@ -44,10 +45,10 @@ impl BusyPoll {
     /// There is nothing to read: whether to look again. To be asked each time until it says no.
     pub(super) fn looks_again(&mut self, now: impl Fn() -> Instant) -> bool {
         if std::mem::take(&mut self.has_come) {
-            let skips = self.skips > 0;
+            let sleeps = self.worth.is_zero() || self.skips > 0;
             self.skips = self.skips.saturating_sub(1);
-            self.since = (!skips).then(now);
-            return !skips;
+            self.since = (!sleeps).then(now);
+            return !sleeps;
         }
         let Some(since) = self.since else { return false };
         let looked = now() - since;
@@ -69,10 +70,6 @@ impl BusyPoll {
     }
 }
 
-/// What a batch earns that comes while it looks. A receiver of 20,000 messages a second that sleeps between them takes 12
-/// microseconds of its CPU for each. With 30 instead of 15, two processes that answer each other on one CPU, where looking is in
-/// vain, took 1.1 to 1.25 times as long; on two there was no difference.
-const WORTH: Duration = Duration::from_micros(15);
 /// For how long it looks after one batch. A write that has to wake the reader takes 80 microseconds and more in the guest where
 /// this was measured; to look for less than that is to sleep at the moment when the next batch comes. Over a Unix socket, in
 /// turns, medians of 7 rounds: with 100, 150 and 250 microseconds 1.13, 1.17 and 1.12 times as many messages of 1 KiB as
@@ -93,6 +90,7 @@ mod tests {
     use super::*;
 
     const MOMENT: Duration = Duration::from_micros(1);
+    const WORTH: Duration = Duration::from_micros(15);
 
     /// A reader, and a clock that goes on when told.
     struct Reader {
@@ -102,7 +100,7 @@ mod tests {
 
     impl Reader {
         fn new() -> Self {
-            Self { poll: BusyPoll::default(), now: Cell::new(Instant::now()) }
+            Self { poll: BusyPoll::new(WORTH), now: Cell::new(Instant::now()) }
         }
 
         /// A batch, and the next one `gap` later: for how long it looks in between.
@@ -159,8 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn one_that_may_not_look_sleeps() {
+        let mut reader = Reader { poll: BusyPoll::new(Duration::ZERO), ..Reader::new() };
+        assert!((0..1000).all(|_| reader.looks(MOMENT).is_zero()));
+    }
+
+    #[test]
     fn one_without_anything_to_read_does_not_look_and_asks_no_clock() {
-        let mut poll = BusyPoll::default();
+        let mut poll = BusyPoll::new(WORTH);
         assert!(!poll.looks_again(|| unreachable!("it sleeps")));
     }
 }

@@ -118,7 +118,7 @@ impl<S: Socket> Shared<S> {
         if options.admits_2_0 {
             connection = connection.admitting_2_0();
         }
-        Ok(Box::new(Session::new(link.stream, connection, options.budget.clone())))
+        Ok(Box::new(Session::new(link.stream, connection, options.budget.clone(), options.busy_poll)))
     }
 
     async fn handshake(
