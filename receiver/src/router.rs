@@ -4,6 +4,7 @@
 //! at once; neighbours of one topic travel as one slice of the read buffer. Octets are written to the topic's socket as they
 //! came.
 
+use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,8 +34,8 @@ pub(crate) struct Router {
     backends: Arc<Backends>,
     sender: Entry,
     recent: RecentRoutes,
-    /// Messages that came together, by the places of their routes.
-    sorted: Sorted,
+    /// Messages that came together, by the places of their routes; `None` when there are none.
+    sorted: Option<Sorted>,
     /// Those of one route that could not be handed on at once.
     apart: std::vec::IntoIter<Run>,
     /// What goes through the spool, until all of a delivery is together.
@@ -75,7 +76,7 @@ impl Router {
             backends,
             sender,
             recent: RecentRoutes::default(),
-            sorted: Sorted::default(),
+            sorted: None,
             apart: Vec::new().into_iter(),
             parcels: Vec::new(),
             bound_for: Vec::new(),
@@ -138,7 +139,12 @@ impl Router {
     /// Hands on what goes to the next of the sorted routes, if there is one. What does not find room at once is left for
     /// [`hand_on`](Self::hand_on), run by run.
     fn hand_on_sorted(&mut self, now: u64) -> bool {
-        let Some((place, messages)) = self.sorted.next_way() else { return false };
+        let Some((place, messages)) = self.sorted.as_mut().and_then(Sorted::next_way) else {
+            if let Some(sorted) = self.sorted.take() {
+                SPARE.set(sorted);
+            }
+            return false;
+        };
         match self.recent.at(place) {
             Some(route) if route.push_picked(messages, now) => {
                 if route.is_behind() {
@@ -270,7 +276,8 @@ impl Router {
                 continue;
             }
             if !self.notes.each && !self.notes.any() && self.routes.spool.is_none() {
-                self.sorted.sort(run, TOPIC_FRAME, |topic| self.recent.find(topic));
+                let sorted = self.sorted.insert(SPARE.take());
+                sorted.sort(run, TOPIC_FRAME, |topic| self.recent.find(topic));
                 if self.hand_on_sorted(now) {
                     continue;
                 }
@@ -294,10 +301,6 @@ impl Inbox for Router {
                 watched: self.routes.taps.any(),
                 ..Notes::default()
             };
-            if run.messages() == 1 {
-                // Where messages come one by one, there is no need for memory to sort them.
-                self.sorted = Sorted::default();
-            }
             self.read = self.sender.clock().now();
         }
         self.notes.taken_down = 0;
@@ -316,6 +319,11 @@ impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").field("sender", &self.sender).finish_non_exhaustive()
     }
+}
+
+thread_local! {
+    /// Memory to sort in, for whichever connection of the thread has messages to hand on: only one that has to wait keeps it.
+    static SPARE: Cell<Sorted> = Cell::default();
 }
 
 /// The frame that names the style, counted from 0.
