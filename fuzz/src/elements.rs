@@ -102,7 +102,7 @@ fn take_apart(mut run: Run, cuts: &mut Cuts, decoded: &mut Vec<Decoded>) {
     assert!(!run.is_empty());
     let (mut messages, mut octets) = (run.messages(), run.octets());
     while !run.is_empty() {
-        let mut leading = run.split_leading(|mut a, mut b| a.next() == b.next());
+        let mut leading = run.split_leading(0, |a, b| a == b);
         let first = leading.first().next().map(Bytes::copy_from_slice);
         while !leading.is_empty() {
             let part = leading.split_fitting(cuts.next(), usize::MAX);

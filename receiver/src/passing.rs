@@ -67,11 +67,9 @@ impl Id {
     }
 
     fn new(octets: &[u8]) -> Self {
-        let mut id = Self { octets: [0; ID], len: 0 };
-        for (slot, octet) in id.octets.iter_mut().zip(octets) {
-            *slot = *octet;
-            id.len += 1;
-        }
+        let kept = &octets[..octets.len().min(ID)];
+        let mut id = Self { octets: [0; ID], len: kept.len() as u8 };
+        id.octets[..kept.len()].copy_from_slice(kept);
         id
     }
 

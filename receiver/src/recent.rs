@@ -20,11 +20,18 @@ struct Recent {
 }
 
 impl RecentRoutes {
-    /// The route of a topic, if it was used lately.
+    /// The place of a topic, if it was used lately: below [`PLACES`].
     #[inline]
-    pub(crate) fn find(&self, topic: &[u8]) -> Option<&Arc<Route>> {
-        let recent = self.places.get(slot(topic))?.as_ref()?;
-        (*recent.topic == *topic).then_some(&recent.route)
+    pub(crate) fn find(&self, topic: &[u8]) -> Option<usize> {
+        let slot = slot(topic);
+        let recent = self.places.get(slot)?.as_ref()?;
+        (*recent.topic == *topic).then_some(slot)
+    }
+
+    /// The route at a place. It stays there until the place is taken or all is forgotten.
+    #[inline]
+    pub(crate) fn at(&self, place: usize) -> Option<&Arc<Route>> {
+        Some(&self.places.get(place)?.as_ref()?.route)
     }
 
     /// Forgets all.

@@ -17,7 +17,8 @@ use oslo_rpc::topic::{Kind, Topic};
 use thiserror::Error;
 use tokio::time::timeout;
 use zmtp::{
-    BindError, Budget, CloseReport, LateJoiners, Mark, Options, Overflow, Pub, Push, Run, SendError, Stats, Tally,
+    BindError, Budget, CloseReport, LateJoiners, Mark, Options, Overflow, Picked, Pub, Push, Run, SendError, Stats,
+    Tally,
 };
 
 use crate::ages::Ages;
@@ -203,6 +204,17 @@ impl Route {
             }
             Outlet::Broadcast(publisher) => publisher.send_run(run),
         }
+    }
+
+    /// As [`push`](Self::push), for all of them or none. False: it takes a look at each run.
+    pub(crate) fn push_picked(&self, messages: Picked<'_>, now: u64) -> bool {
+        let Outlet::Queue { push, transit } = &self.outlet else { return false };
+        self.note_age(now);
+        let taken = push.try_send_picked(messages);
+        if taken {
+            follow(push, transit, now);
+        }
+        taken
     }
 
     /// Has the age of what waits known, for messages that come at `now`.

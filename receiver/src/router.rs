@@ -1,8 +1,10 @@
 //! From one TCP connection to the routes: the whole of what is done to a message.
 //!
-//! The topic is looked at and nothing else. Neighbours of one topic travel as one slice of the read buffer; their octets
-//! are written to the topic's socket as they came.
+//! The topic is looked at and nothing else. What one read brought is sorted by topic, so that each queue gets its messages
+//! at once; neighbours of one topic travel as one slice of the read buffer. Octets are written to the topic's socket as they
+//! came.
 
+use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use oslo_rpc::Topic;
 use oslo_rpc::envelope::Style;
-use zmtp::{Inbox, Run, SendError};
+use zmtp::{Inbox, Run, SendError, Sorted};
 
 use crate::backends::{Backends, Way};
 use crate::passing::{Copy, Fate, Id, Outcome};
@@ -32,6 +34,10 @@ pub(crate) struct Router {
     backends: Arc<Backends>,
     sender: Entry,
     recent: RecentRoutes,
+    /// Messages that came together, by the places of their routes; `None` when there are none.
+    sorted: Option<Sorted>,
+    /// Those of one route that could not be handed on at once.
+    apart: std::vec::IntoIter<Run>,
     /// What goes through the spool, until all of a delivery is together.
     parcels: Vec<Box<dyn Parcel>>,
     /// Where that goes.
@@ -70,6 +76,8 @@ impl Router {
             backends,
             sender,
             recent: RecentRoutes::default(),
+            sorted: None,
+            apart: Vec::new().into_iter(),
             parcels: Vec::new(),
             bound_for: Vec::new(),
             notes: Notes::default(),
@@ -87,7 +95,7 @@ impl Router {
                 self.routes.drops.note("no-topic", n, self.sender.peer(), || "a message of one frame has no topic");
                 return self.tell(seen, None, Fate::of(Outcome::Dropped("no-topic")), now);
             };
-            let route = match self.recent.find(topic) {
+            let route = match self.recent.find(topic).and_then(|place| self.recent.at(place)) {
                 Some(route) => route.clone(),
                 None => match self.look_up(topic, messages.messages()) {
                     Ok(route) => route,
@@ -126,6 +134,27 @@ impl Router {
             }
             return;
         }
+    }
+
+    /// Hands on what goes to the next of the sorted routes, if there is one. What does not find room at once is left for
+    /// [`hand_on`](Self::hand_on), run by run.
+    fn hand_on_sorted(&mut self, now: u64) -> bool {
+        let Some((place, messages)) = self.sorted.as_mut().and_then(Sorted::next_way) else {
+            if let Some(sorted) = self.sorted.take() {
+                SPARE.set(sorted);
+            }
+            return false;
+        };
+        match self.recent.at(place) {
+            Some(route) if route.push_picked(messages, now) => {
+                if route.is_behind() {
+                    let route = route.clone();
+                    self.pause = Some(Box::pin(async move { route.catch_up().await }));
+                }
+            }
+            _ => self.apart = messages.runs().collect::<Vec<_>>().into_iter(),
+        }
+        true
     }
 
     /// Has the spool hand on what came together.
@@ -232,6 +261,13 @@ impl Router {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
+            if let Some(run) = self.apart.next() {
+                self.hand_on(run, now);
+                continue;
+            }
+            if self.hand_on_sorted(now) {
+                continue;
+            }
             if run.is_empty() {
                 if self.parcels.is_empty() {
                     return Poll::Ready(());
@@ -239,7 +275,15 @@ impl Router {
                 self.pause = self.keep();
                 continue;
             }
-            let same = run.split_leading(|mut a, mut b| a.nth(TOPIC_FRAME) == b.nth(TOPIC_FRAME));
+            if !self.notes.each && !self.notes.any() && self.routes.spool.is_none() {
+                let sorted = self.sorted.insert(SPARE.take());
+                sorted.sort(run, TOPIC_FRAME, |topic| self.recent.find(topic));
+                if self.hand_on_sorted(now) {
+                    continue;
+                }
+            }
+            // The first run goes by itself where it is told of, or where its topic is one that was not used lately.
+            let same = run.split_leading(TOPIC_FRAME, |first, next| next == first);
             self.hand_on(same, now);
         }
     }
@@ -248,17 +292,18 @@ impl Router {
 impl Inbox for Router {
     fn poll_deliver(&mut self, cx: &mut Context<'_>, run: &mut Run) -> Poll<()> {
         // Once for all that one read brought: neither the clock nor the counters are for each message.
-        let each = run.messages() <= FEW;
-        self.notes = Notes {
-            left: if self.routes.recorder.is_on() { if each { FEW } else { 1 } } else { 0 },
-            each,
-            taken_down: 0,
-            watched: self.routes.taps.any(),
-        };
         // After a pause it goes on with what came before it.
         if self.pause.is_none() {
+            let each = run.messages() <= FEW;
+            self.notes = Notes {
+                left: if self.routes.recorder.is_on() { if each { FEW } else { 1 } } else { 0 },
+                each,
+                watched: self.routes.taps.any(),
+                ..Notes::default()
+            };
             self.read = self.sender.clock().now();
         }
+        self.notes.taken_down = 0;
         let (now, messages, octets) = (self.read, run.messages(), run.octets());
         let result = self.poll_hand_on(cx, run, now);
         let unrecorded = messages - run.messages() - self.notes.taken_down;
@@ -274,6 +319,11 @@ impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").field("sender", &self.sender).finish_non_exhaustive()
     }
+}
+
+thread_local! {
+    /// Memory to sort in, for whichever connection of the thread has messages to hand on: only one that has to wait keeps it.
+    static SPARE: Cell<Sorted> = Cell::default();
 }
 
 /// The frame that names the style, counted from 0.

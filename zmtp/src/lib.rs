@@ -66,8 +66,8 @@ mod socket;
 
 pub use pattern::{Budget, LateJoiners, Mark, Overflow, SubscriptionLimits, Tally};
 pub use proto::{
-    Credentials, Fault, Limits, LoginTooLong, Message, MessageBuilder, Multipart, Payload, PlainLogin, ProtocolError,
-    Run,
+    Credentials, Fault, Limits, LoginTooLong, Message, MessageBuilder, Multipart, Payload, Picked, PlainLogin,
+    ProtocolError, Run, Sorted,
 };
 #[cfg(feature = "curve")]
 pub use proto::{KeyPair, NoRandomness, NotAKey, PublicKey, SecretKey};

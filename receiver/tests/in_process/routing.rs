@@ -123,6 +123,60 @@ async fn workers_of_one_topic_take_turns() -> Result {
     Ok(())
 }
 
+/// What one read brings of many topics is sorted by topic: that must not show.
+#[tokio::test]
+async fn topics_by_turns_are_each_handed_on_in_order() -> Result {
+    const ROUNDS: u32 = 500;
+    const KEPT: u32 = 40;
+    let site = Site::start(|settings| settings.topic_backlog = Some(KEPT as usize)).await?;
+    let of_round = |number: u32| {
+        let topics = ["lone.h", "shared.h", "fanout~all", "lone.h", "waiting.h", "", "other.h"];
+        let style = if number.is_multiple_of(9) { "x".repeat(5000) } else { "cast".to_owned() };
+        topics.into_iter().enumerate().flat_map(move |(n, topic)| {
+            let body = if n < 3 { 2 * number } else { 2 * number + 1 };
+            raw::message(&["0", topic, &style, &body.to_string()])
+        })
+    };
+    let mut sender = TcpStream::connect(site.address()).await?;
+    raw::handshake(&mut sender, "PUSH").await?;
+    sender.write_all(&of_round(0).collect::<Vec<u8>>()).await?;
+    site.until_received(7).await?;
+    let (mut lone, mut other) = (site.pull("lone.h")?, site.pull("other.h")?);
+    let mut shared = [site.pull("shared.h")?, site.pull("shared.h")?];
+    let mut sub = site.sub("fanout~all", "")?;
+    for (key, peers) in [("lone.h", 1), ("other.h", 1), ("shared.h", 2), ("fanout~all", 1)] {
+        site.until_connected(key, peers).await?;
+    }
+    let rest: Vec<u8> = (1..ROUNDS).flat_map(of_round).collect();
+    let sending = tokio::spawn(async move { sender.write_all(&rest).await.map(|()| sender) });
+
+    expect_numbers(&mut lone, 0..2 * ROUNDS).await?;
+    for number in 0..ROUNDS {
+        expect_numbers(&mut other, 2 * number + 1..2 * number + 2).await?;
+        assert_eq!(body(&soon(sub.recv()).await?), (2 * number).to_string());
+    }
+    until(|| shared.iter().map(|worker| worker.stats().queued).sum::<usize>() == ROUNDS as usize).await?;
+    let mut all = Vec::new();
+    for worker in &mut shared {
+        let own = std::iter::from_fn(|| worker.try_recv()).map(|message| body(&message).parse::<u32>());
+        let own = own.collect::<std::result::Result<Vec<_>, _>>()?;
+        assert!(own.len() >= ROUNDS as usize / 3 && own.is_sorted(), "{own:?}");
+        all.extend(own);
+    }
+    all.sort_unstable();
+    assert_eq!(all, Vec::from_iter((0..ROUNDS).map(|number| 2 * number)));
+
+    let _sender = soon(sending).await???;
+    site.until_received(u64::from(7 * ROUNDS)).await?;
+    assert_eq!(site.dropped("topic-backlog"), u64::from(ROUNDS - KEPT));
+    assert_eq!(site.totals().dropped.len(), 2, "the others are those of the empty topic: {:?}", site.totals().dropped);
+    let mut waiting = site.pull("waiting.h")?;
+    for number in 0..KEPT {
+        expect_numbers(&mut waiting, 2 * number + 1..2 * number + 2).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_long_topic_has_a_hashed_path_that_both_sides_know() -> Result {
     let site = Site::start_in_long_directory(60).await?;

@@ -106,6 +106,24 @@ impl Work for Forward {
     }
 }
 
+/// The same, each cast on its way alone: the next is sent when it has arrived.
+pub(crate) struct Lone(pub(crate) Forward);
+
+impl Work for Lone {
+    async fn pass(&mut self, messages: usize) -> anyhow::Result<()> {
+        let Forward { client, consumers, casts, cast, .. } = &mut self.0;
+        let one_by_one = async {
+            let Some(consumer) = consumers.first_mut() else { return Ok(()) };
+            for _ in 0..messages {
+                client.write_all(&casts[..*cast]).await?;
+                consumer.stream.read_exact(&mut consumer.buffer[..*cast]).await?;
+            }
+            anyhow::Ok(())
+        };
+        timeout(PATIENCE, one_by_one).await?
+    }
+}
+
 /// Makes a fresh stream the connection of a socket of this type (RFC 37, mechanism NULL).
 async fn handshake(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), socket_type: &str) -> anyhow::Result<()> {
     stream.write_all(&Greeting::encode("NULL", false)).await?;

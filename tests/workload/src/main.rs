@@ -4,6 +4,7 @@
 //! - `pipe-…`, `tcp-…`: a PUSH and a PULL, in memory and over the loopback interface; `tcp-1x1Mi` too.
 //! - `publish-1`, `publish-8`: a PUB and as many SUBs, over the loopback interface.
 //! - `forward-1`, `forward-8`: the receiver with one topic, and with eight by turns; its ends are bare sockets.
+//! - `forward-lone`: the receiver with one topic and one message at a time.
 //!
 //! Each does some of its work first, to have its memory, and then the part that counts; at the end it prints the
 //! allocations of that part: `allocations=2 octets=128`. Who counts something else, such as instructions, compares two
@@ -25,7 +26,7 @@ mod forward;
 mod keep;
 
 use codec::{Decode, Encode};
-use forward::Forward;
+use forward::{Forward, Lone};
 use keep::Kept;
 use pipe::Pipe;
 use publish::Publish;
@@ -62,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         "publish-8" => run.measure(Publish::new(8, Shape::SMALL)),
         "forward-1" => run.measure(Forward::new(1)),
         "forward-8" => run.measure(Forward::new(8)),
+        "forward-lone" => run.measure(async { Ok(Lone(Forward::new(1).await?)) }),
         _ => bail!("no work {work}"),
     }
 }

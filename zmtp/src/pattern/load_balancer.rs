@@ -24,6 +24,7 @@ use super::{
 };
 use crate::proto::{Payload, ProtocolError, Run, SocketType};
 
+mod picked;
 mod waiting;
 
 pub use waiting::Overflow;

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, ops::Range};
 use bytes::{Bytes, BytesMut};
 
 use super::{budget::Budget, mark::Mark};
-use crate::proto::{Payload, Run, page};
+use crate::proto::{Payload, Picked, Run, page};
 
 /// Messages in order, up to a [`Mark`].
 #[derive(Debug)]
@@ -113,6 +113,26 @@ impl Queue {
         let taken = part.messages();
         self.append(part);
         taken
+    }
+
+    /// Takes all of `picked` if all of it fits.
+    pub fn push_picked(&mut self, picked: Picked<'_>) -> bool {
+        let (messages, octets) = (picked.messages(), picked.octets());
+        let budget = self.budget.as_ref().map_or(usize::MAX, Budget::left);
+        let fits = !self.latest
+            && messages <= self.mark.messages.saturating_sub(self.messages)
+            && octets <= self.mark.octets.saturating_sub(self.octets).min(budget);
+        if fits {
+            self.count_in(messages, octets);
+            for (at, messages) in picked.parts() {
+                if at.len() < GATHERED {
+                    self.gather(messages, at.len()).extend_from_slice(&picked.as_octets()[at]);
+                } else {
+                    self.add(Run::contiguous(picked.slice(at), messages));
+                }
+            }
+        }
+        fits
     }
 
     /// Takes all of `run`, whatever the mark and the budget say.

@@ -143,6 +143,25 @@ impl Iterator for IntoFrames {
     }
 }
 
+/// Frame `n` of the message at the start of `octets`, if it has so many, and the octets of the message, headers included;
+/// `None` while its last frame is not all there.
+#[inline]
+pub(crate) fn frame_and_len(octets: &[u8], n: usize) -> Option<(Option<&[u8]>, usize)> {
+    let (mut frame, mut at) = (None, 0);
+    for number in 0.. {
+        let (header, len) = Header::decode(octets.get(at..)?).ok()??;
+        let body = at + len;
+        at = body.checked_add(usize::try_from(header.size).ok()?)?;
+        if number == n {
+            frame = Some(octets.get(body..at)?);
+        }
+        if !header.more() {
+            break;
+        }
+    }
+    (at <= octets.len()).then_some((frame, at))
+}
+
 /// Octets of the message at the start of `octets`, headers included; `None` while its last frame is not all there.
 #[inline]
 pub(crate) fn message_len(octets: &[u8]) -> Option<usize> {

@@ -191,6 +191,10 @@ impl Decoder {
                     return Ok(Some(Item::Run(run)));
                 }
             }
+            self.pass_short();
+            if self.messages == MAX_RUN {
+                return Ok(self.take_run());
+            }
             let Some((header, n)) = Header::decode(&self.page[self.parsed..])? else {
                 return Ok(self.take_run());
             };
@@ -228,10 +232,36 @@ impl Decoder {
             }
             self.boundary = end;
             self.messages += 1;
-            if self.messages == MAX_RUN {
-                return Ok(self.take_run());
+        }
+    }
+
+    /// Goes past short frames of messages that are all in the page, up to [`MAX_RUN`] messages: nearly all that ever comes.
+    /// It stops before a frame that asks for anything else, be it an error.
+    fn pass_short(&mut self) {
+        let Limits { max_frame, max_message, max_frames, .. } = self.limits;
+        if self.refuses.is_some() || self.pieces.is_some() || max_frame < Header::MAX_SHORT {
+            return;
+        }
+        let page = &self.page[..];
+        let (mut parsed, mut frames, mut octets) = (self.parsed, self.frames, self.octets);
+        while self.messages < MAX_RUN
+            && let Some(header) = page.get(parsed..).and_then(Header::decode_short)
+        {
+            // At most 255, so that nothing overflows.
+            let size = header.size as usize;
+            let end = parsed + Header::SHORT + size;
+            if end > page.len() || octets + size > max_message || frames >= max_frames {
+                break;
+            }
+            parsed = end;
+            (frames, octets) = (frames + 1, octets + size);
+            if !header.more() {
+                (frames, octets) = (0, 0);
+                self.boundary = end;
+                self.messages += 1;
             }
         }
+        (self.parsed, self.frames, self.octets) = (parsed, frames, octets);
     }
 
     /// Checks a frame of a message against the limits and counts it.

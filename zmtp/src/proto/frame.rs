@@ -48,12 +48,24 @@ impl Header {
         self.flags & COMMAND != 0
     }
 
+    /// The header at the start of `octets` if it is that of a message frame in the short form, as nearly all are.
+    #[inline]
+    pub(crate) fn decode_short(octets: &[u8]) -> Option<Self> {
+        match *octets {
+            [flags @ (0 | MORE), size, ..] => Some(Self { flags, size: size.into() }),
+            _ => None,
+        }
+    }
+
     /// Reads the header at the start of `octets` and tells its length; `None` while it is not all there.
     ///
     /// # Errors
     /// Reserved bits, MORE on a command, and a size of 2^63 or more (RFC 37: the most significant bit must be zero).
     #[inline]
     pub fn decode(octets: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        if let Some(header) = Self::decode_short(octets) {
+            return Ok(Some((header, Self::SHORT)));
+        }
         let Some(&flags) = octets.first() else { return Ok(None) };
         if flags & RESERVED != 0 {
             return Err(ProtocolError::ReservedFlags { flags });

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::{
-    chunks::{Chunks, Frames, message_len},
+    chunks::{Chunks, Frames, frame_and_len, message_len},
     frame::Header,
     message::Message,
 };
@@ -106,6 +106,12 @@ impl Run {
         self.split(1, self.first_octets())
     }
 
+    /// The octets, if they are in one piece.
+    #[inline]
+    pub(super) fn contiguous_octets(&self) -> Option<&Bytes> {
+        self.chunks.contiguous()
+    }
+
     /// Octets of the first message.
     #[inline]
     pub fn first_octets(&self) -> usize {
@@ -115,17 +121,19 @@ impl Run {
         }
     }
 
-    /// Splits off the longest start of which every message is the `same` as the first. At least one message, unless
-    /// the run is empty.
+    /// Splits off the longest start of which every message is the `same` as the first, by frame `n` of both, counted from
+    /// 0; a message of fewer frames has none. At least one message, unless the run is empty.
     #[inline]
-    pub fn split_leading(&mut self, mut same: impl FnMut(Frames<'_>, Frames<'_>) -> bool) -> Self {
+    pub fn split_leading(&mut self, n: usize, mut same: impl FnMut(Option<&[u8]>, Option<&[u8]>) -> bool) -> Self {
         let Some(octets) = self.chunks.contiguous().filter(|_| self.messages > 1) else {
             return std::mem::take(self);
         };
-        let (mut messages, mut end) = (1, self.first_octets());
-        while messages < self.messages {
-            let next = &octets[end..];
-            let Some(len) = message_len(next).filter(|_| same(self.first(), Frames::contiguous(next))) else { break };
+        let Some((first, mut end)) = frame_and_len(octets, n) else { return std::mem::take(self) };
+        let mut messages = 1;
+        while messages < self.messages
+            && let Some((frame, len)) = frame_and_len(&octets[end..], n)
+            && same(first, frame)
+        {
             (messages, end) = (messages + 1, end + len);
         }
         self.split(messages, end)
@@ -156,7 +164,7 @@ impl Run {
     }
 
     #[inline]
-    fn split(&mut self, messages: usize, octets: usize) -> Self {
+    pub(super) fn split(&mut self, messages: usize, octets: usize) -> Self {
         if messages >= self.messages {
             return std::mem::take(self);
         }
@@ -233,11 +241,11 @@ mod tests {
         let mut run = run(&[&["t", "1"], &["t", "2"], &["u", "3"], &["t", "4"]]);
         let mut sizes = Vec::new();
         while !run.is_empty() {
-            let group = run.split_leading(|mut a, mut b| a.next() == b.next());
+            let group = run.split_leading(0, |a, b| a == b);
             sizes.push(group.messages());
         }
         assert_eq!(sizes, [2, 1, 1]);
-        assert!(run.split_leading(|_, _| true).is_empty());
+        assert!(run.split_leading(0, |_, _| true).is_empty());
     }
 
     #[test]

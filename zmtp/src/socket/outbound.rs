@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     pattern::{LoadBalancer, Numbers, Outflow, PeerId},
-    proto::{Connection, Payload, PeerInfo, ProtocolError, Run, SocketType},
+    proto::{Connection, Payload, PeerInfo, Picked, ProtocolError, Run, SocketType},
     session::{Feed, Port},
 };
 
@@ -225,6 +225,17 @@ impl Outbound<LoadBalancer> {
         self.wake(state);
         self.tell(settled);
         if run.is_empty() { Pushed::All } else { Pushed::Full }
+    }
+
+    /// Takes all of `picked`, or nothing where that takes more than a look at one peer.
+    pub(crate) fn push_picked(&self, picked: Picked<'_>) -> bool {
+        let mut state = self.lock();
+        if state.roster.is_closed() {
+            return false;
+        }
+        let taken = state.pattern.push_picked(picked, Instant::now);
+        self.wake(state);
+        taken
     }
 
     /// Takes messages of an earlier run of this program, which no mark stops.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     pattern::LoadBalancer,
-    proto::{Payload, Run},
+    proto::{Payload, Picked, Run},
     transport::{Endpoint, Link, OpenListener, Stream},
 };
 
@@ -142,6 +142,14 @@ impl Push {
     pub fn try_send_run(&self, mut run: Run) -> Result<(), SendError<Run>> {
         let pushed = self.outbound.push(&mut run);
         self.outcome(pushed, run)
+    }
+
+    /// Sends messages of a [sorted](crate::Sorted) run, all of them or none. False: there is not one peer with room for all,
+    /// and it takes [`try_send_run`](Self::try_send_run) of each of [`Picked::runs`] to find out which are taken.
+    pub fn try_send_picked(&self, picked: Picked<'_>) -> bool {
+        let taken = self.outbound.push_picked(picked);
+        self.note_held();
+        taken
     }
 
     /// As [`try_send_run`](Self::try_send_run), for messages numbered from `first`, which is above all numbers of messages

@@ -230,7 +230,7 @@ impl Port for SubPort {
                 continue;
             }
             let wanted = filter.wants(run.first().next());
-            let group = run.split_leading(|_, mut next| filter.wants(next.next()) == wanted);
+            let group = run.split_leading(0, |_, next| filter.wants(next) == wanted);
             drop(filter);
             if wanted {
                 self.admitted = group;
