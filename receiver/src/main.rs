@@ -83,8 +83,10 @@ fn reading(cli: &Cli) -> Result<Reading, Box<dyn Error>> {
 }
 
 fn check_config(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
-    let config = gather(cli, env::vars_os())?;
-    let report = runtime()?.block_on(Report::of(&config, !cli.no_environment));
+    let report = match gather(cli, env::vars_os()) {
+        Ok(config) => runtime()?.block_on(Report::of(&config, !cli.no_environment)),
+        Err(fault) => Report::unreadable(&fault),
+    };
     answer(cli, &report)?;
     Ok(match report.worst() {
         Level::Error => WRONG_CONFIGURATION.into(),
