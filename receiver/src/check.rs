@@ -88,8 +88,9 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))?;
-        let blank = if self.findings.is_empty() { "" } else { "\n" };
-        write!(f, "{blank}{}", self.options)
+        let options = self.options.to_string();
+        let blank = if self.findings.is_empty() || options.is_empty() { "" } else { "\n" };
+        write!(f, "{blank}{options}")
     }
 }
 
