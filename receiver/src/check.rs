@@ -165,7 +165,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_finding_has_place_level_text_and_hint() {
-        let text = "[DEFAULT]\nrpc_zmq_contexts = 2\nrpc_zmq_port = 95o1\nnova_own = 1\n[zmq_receiver]\nmax_topic = 1\nxyz = 2\n";
+        let text = "[DEFAULT]\nrpc_zmq_contexts = 2\nrpc_zmq_port = 95o1\nnova_own = 1\n\
+                    [zmq_receiver]\nmax_topic = 1\nxyz = 2\n";
         let report = report(text).await;
         let lines: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
         let expected = [

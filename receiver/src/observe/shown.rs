@@ -242,7 +242,8 @@ mod tests {
         };
         let reasons = [("no-topic".to_owned(), 1), ("topic-backlog".to_owned(), 18)].into();
         let told = DropsShown(&Dropped { reasons, senders: vec![drop], faults: BTreeMap::new() }).to_string();
-        let begin = "messages     19 (no-topic 1, topic-backlog 18)\nconnections  0\n(by topic: topics --sort dropped)\n\nREASON";
+        let begin = "messages     19 (no-topic 1, topic-backlog 18)\nconnections  0\n\
+                     (by topic: topics --sort dropped)\n\nREASON";
         assert!(told.starts_with(begin), "{told}");
         assert!(told.ends_with("topic-backlog  10.0.0.7        18  3.0 s ago  topic x: queue is full\n"), "{told}");
     }
