@@ -58,6 +58,15 @@ impl File {
         let section = self.sections.get(&normal_group(group));
         section.into_iter().flatten().filter_map(|(name, all)| Some((name.as_str(), all.first()?.line)))
     }
+
+    /// The groups in which something is assigned, as they are looked up and in no order, each with the line of its first
+    /// assignment.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.sections.iter().filter_map(|(group, section)| {
+            let lines = section.values().filter_map(|all| Some(all.first()?.line));
+            Some((group.as_str(), lines.min()?))
+        })
+    }
 }
 
 impl fmt::Debug for File {

@@ -3,16 +3,18 @@
 //! Unlike the start, which stops at the first fault, a check goes on and tells all of them. Nothing is changed: no directory
 //! is made, and the port is closed again.
 
+mod unknown;
 mod environment;
 
 use std::fmt;
 
-use oslo_config::{Config, Declaration, Origin, ValueError};
+use oslo_config::{Config, Declaration, LoadError, Origin, ValueError};
 use serde::Serialize;
 
 use self::environment::examine;
+use self::unknown::unknown;
 use crate::effective::Effective;
-use crate::settings::{OURS, Settings, SettingsError};
+use crate::settings::{Settings, SettingsError};
 
 /// What a check found. `Display` writes one line for each finding, then the effective values.
 #[derive(Debug, Serialize)]
@@ -51,18 +53,29 @@ impl Report {
     /// and may so take seconds; it needs a tokio runtime.
     pub async fn of(config: &Config, environment: bool) -> Self {
         let (faults, warnings) = Settings::examine(config);
-        let mut findings: Vec<_> = faults.iter().map(|fault| Finding::of_fault(fault, config.declared())).collect();
-        findings.extend(warnings.into_iter().map(|warning| Finding {
-            level: Level::Warning,
-            place: place(&warning.origin),
-            text: warning.text,
-            hint: None,
-        }));
-        findings.extend(unknown(config));
+        let mut found: Vec<_> = faults.iter().map(|fault| Finding::of_fault(fault, config.declared())).collect();
+        found.extend(warnings.into_iter().map(|warning| Finding::at(&warning.origin, Level::Warning, warning.text)));
+        found.extend(unknown(config));
+        // As somebody goes through the files.
+        found.sort_by_key(|(origin, _)| rank(origin, config));
+        let mut findings: Vec<_> = found.into_iter().map(|(_, finding)| finding).collect();
         if let (true, Ok(settings)) = (environment, Settings::from_config(config)) {
             findings.extend(examine(&settings).await);
         }
         Self { findings, options: Effective::of(config) }
+    }
+
+    /// What there is to tell of files that cannot be read or are no configuration.
+    #[must_use]
+    pub fn unreadable(fault: &LoadError) -> Self {
+        let (place, text) = match fault {
+            LoadError::Parse(error) => {
+                (Some(format!("{}:{}", error.file.display(), error.line)), error.fault.to_string())
+            }
+            _ => (None, fault.to_string()),
+        };
+        let findings = vec![Finding { level: Level::Error, place, text, hint: None }];
+        Self { findings, options: Effective::default() }
     }
 
     /// The worst that was found.
@@ -75,21 +88,25 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))?;
-        let blank = if self.findings.is_empty() { "" } else { "\n" };
-        write!(f, "{blank}{}", self.options)
+        let options = self.options.to_string();
+        let blank = if self.findings.is_empty() || options.is_empty() { "" } else { "\n" };
+        write!(f, "{blank}{options}")
     }
 }
 
 impl Finding {
-    fn of_fault(fault: &SettingsError, declared: &[Declaration]) -> Self {
-        let (place, text, hint) = match fault {
-            SettingsError::Value(error) => {
-                let ValueError { origin, group, name, fault } = error;
-                (place(origin), format!("[{group}] {name}: {fault}"), help(group, name, declared))
+    fn at(origin: &Origin, level: Level, text: String) -> (Origin, Self) {
+        (origin.clone(), Self { level, place: place(origin), text, hint: None })
+    }
+
+    fn of_fault(fault: &SettingsError, declared: &[Declaration]) -> (Origin, Self) {
+        match fault {
+            SettingsError::Value(ValueError { origin, group, name, fault }) => {
+                let (origin, finding) = Self::at(origin, Level::Error, format!("[{group}] {name}: {fault}"));
+                (origin, Self { hint: help(group, name, declared), ..finding })
             }
-            SettingsError::NoHostName => (None, fault.to_string(), None),
-        };
-        Self { level: Level::Error, place, text, hint }
+            SettingsError::NoHostName => Self::at(&Origin::Default, Level::Error, fault.to_string()),
+        }
     }
 }
 
@@ -126,35 +143,12 @@ fn help(group: &str, name: &str, declared: &[Declaration]) -> Option<String> {
     Some(option.default.map_or_else(|| help.to_owned(), |default| format!("{help} (default {default})")))
 }
 
-/// Names in our own group that nobody reads. Those of other groups are the services' business.
-fn unknown(config: &Config) -> Vec<Finding> {
-    let ours = || config.declared().iter().filter(|option| option.group == OURS).map(|option| option.name);
-    let mut findings = Vec::new();
-    for file in config.files() {
-        let mut names: Vec<_> = file.names(OURS).filter(|(name, _)| ours().all(|known| known != *name)).collect();
-        names.sort_unstable_by_key(|(_, line)| *line);
-        findings.extend(names.into_iter().map(|(name, line)| {
-            let near = ours().map(|known| (strsim::jaro_winkler(known, name), known));
-            let nearest = near.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(likeness, _)| *likeness > LIKE);
-            Finding {
-                level: Level::Warning,
-                place: Some(format!("{}:{line}", file.path().display())),
-                text: format!("[{OURS}] has no option {:?}", name.chars().take(MAX_SHOWN).collect::<String>()),
-                hint: Some(match nearest {
-                    Some((_, known)) => format!("perhaps {known} is meant"),
-                    None => "config-sample prints those there are".to_owned(),
-                }),
-            }
-        }));
-    }
-    findings
+/// The order of findings: by file and line, then those of no file.
+fn rank(origin: &Origin, config: &Config) -> (usize, usize) {
+    let Origin::File { file, line } = origin else { return (usize::MAX, 0) };
+    let at = config.files().iter().position(|read| read.path() == file);
+    (at.unwrap_or(usize::MAX), *line)
 }
-
-/// From here on two names are taken for one that was mistyped: a letter or two in a name of usual length.
-const LIKE: f64 = 0.85;
-
-/// Characters of an unknown name that are shown.
-const MAX_SHOWN: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -171,13 +165,14 @@ mod tests {
 
     #[tokio::test]
     async fn each_finding_has_place_level_text_and_hint() {
-        let text = "[DEFAULT]\nrpc_zmq_port = 95o1\nrpc_zmq_contexts = 2\nnova_own = 1\n[zmq_receiver]\nmax_topic = 1\nxyz = 2\n";
+        let text = "[DEFAULT]\nrpc_zmq_contexts = 2\nrpc_zmq_port = 95o1\nnova_own = 1\n\
+                    [zmq_receiver]\nmax_topic = 1\nxyz = 2\n";
         let report = report(text).await;
         let lines: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
         let expected = [
-            "x.conf:2: error: [DEFAULT] rpc_zmq_port: expected a port, 1 to 65535, found \"95o1\"; \
+            "x.conf:2: warning: rpc_zmq_contexts has no effect here",
+            "x.conf:3: error: [DEFAULT] rpc_zmq_port: expected a port, 1 to 65535, found \"95o1\"; \
              TCP port to listen on, the same on every machine (default 9501)",
-            "x.conf:3: warning: rpc_zmq_contexts has no effect here",
             "x.conf:6: warning: [zmq_receiver] has no option \"max_topic\"; perhaps max_topics is meant",
             "x.conf:7: warning: [zmq_receiver] has no option \"xyz\"; config-sample prints those there are",
         ];
@@ -185,7 +180,16 @@ mod tests {
         assert_eq!(report.worst(), Level::Error);
         assert!(report.to_string().contains("\n\n[DEFAULT]\nrpc_zmq_bind_address = *  (default)\n"), "{report}");
         let json = serde_json::to_value(&report).unwrap();
-        assert_eq!((&json["findings"][1]["level"], &json["options"][0]["value"]), (&"warning".into(), &"*".into()));
+        assert_eq!((&json["findings"][0]["level"], &json["options"][0]["value"]), (&"warning".into(), &"*".into()));
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_a_finding_too() {
+        let broken = parse(b"[DEFAULT]\nno separator\n", "x.conf".as_ref()).unwrap_err();
+        let report = Report::unreadable(&broken.into());
+        assert_eq!(report.worst(), Level::Error);
+        assert!(report.to_string().starts_with("x.conf:2: error: the line has neither \"=\" nor \":\"; "), "{report}");
+        assert_eq!(serde_json::to_value(&report).unwrap()["findings"][0]["place"], "x.conf:2");
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use oslo_config::Source;
 
-pub use self::ask::{Ask, Sort};
+pub use self::ask::{Ask, Order, Sort};
 
 /// What the command line says; a field is `None` or empty where it says nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub enum Command {
     Where,
     /// Show the busiest topics, again and again
     Top,
+    /// Tell a running receiver to reload, reopen its log, become a lame-duck, or drain and stop
+    Signal,
 }
 
 impl Cli {
@@ -200,10 +202,10 @@ impl Words {
             Command::Watch,
             Command::Where,
             Command::Top,
+            Command::Signal,
         ];
-        // Top is for people.
-        let answering = [&[Command::CheckConfig, Command::ConfigShow], &asking[..asking.len() - 1]].concat();
-        let uses: [(bool, &str, &[Command]); 10] = [
+        let answering = [&[Command::CheckConfig, Command::ConfigShow], &asking[..]].concat();
+        let uses: [(bool, &str, &[Command]); 11] = [
             (self.json, "--json", &answering),
             (self.strict, "--strict", &[Command::CheckConfig]),
             (self.no_environment, "--no-environment", &[Command::CheckConfig]),
@@ -211,12 +213,13 @@ impl Words {
             (self.ask.sort.is_some(), "--sort", &[Command::Topics]),
             (self.ask.admin_socket.is_some(), "--admin-socket", asking),
             (self.ask.body, "--body", &[Command::Watch]),
+            (self.ask.method.is_some(), "--method", &[Command::Watch]),
             (self.ask.limit.is_some(), "--limit", &[Command::Watch, Command::Top]),
             (self.ask.interval.is_some(), "--interval", &[Command::Top]),
             (
                 self.ask.subject.is_some(),
                 "a word after the command",
-                &[Command::Topics, Command::Who, Command::Watch, Command::Where, Command::Keygen],
+                &[Command::Topics, Command::Who, Command::Watch, Command::Where, Command::Signal, Command::Keygen],
             ),
         ];
         if let Some((_, flag, _)) = uses.into_iter().find(|(given, _, users)| *given && !users.contains(&command)) {
@@ -227,9 +230,11 @@ impl Words {
             Command::Who => "who needs a topic, as in who compute.host1",
             Command::Keygen => "keygen needs the name of the file to make, as in keygen /etc/oslo/zmq_receiver.key",
             Command::Where => "where needs a message's id, or its beginning, as in where 3f2a",
+            Command::Signal => "signal needs one of reload, reopen, lame-duck and drain",
             _ => return Ok(()),
         };
-        if self.ask.subject.is_none() {
+        let is_unknown = |what: &str| command == Command::Signal && Order::of(what).is_none();
+        if self.ask.subject.as_deref().is_none_or(is_unknown) {
             return Err(Self::command().error(ErrorKind::MissingRequiredArgument, missing));
         }
         Ok(())
@@ -281,6 +286,7 @@ Examples:
   oslo-messaging-zmq-receiver topics --sort depth
   oslo-messaging-zmq-receiver who compute.host1
   oslo-messaging-zmq-receiver watch 'compute.*' --limit 10
+  oslo-messaging-zmq-receiver signal reload
   oslo-messaging-zmq-receiver keygen /etc/oslo/zmq_receiver.key";
 
 #[cfg(test)]
@@ -365,7 +371,7 @@ mod tests {
             "drops --sort age",
             "status compute",
             "run --admin-socket /x",
-            "top --json",
+            "top --method x",
             "topics --body",
         ];
         for line in lines {
@@ -385,6 +391,11 @@ mod tests {
         let ask = cli("top --interval 0.5 --limit 2").unwrap().ask;
         assert_eq!((ask.interval, ask.limit), (Some(std::time::Duration::from_millis(500)), Some(2)));
         assert!(cli("top --interval 0").is_err());
+        assert_eq!(cli("signal stop").unwrap().ask.subject.as_deref().and_then(Order::of), Some(Order::Drain));
+        for line in ["signal", "signal halt"] {
+            let told = cli(line).unwrap_err().to_string();
+            assert!(told.contains("signal needs one of reload, reopen, lame-duck and drain"), "{told}");
+        }
         assert!(cli("who").unwrap_err().to_string().contains("who needs a topic, as in who compute.host1"));
     }
 

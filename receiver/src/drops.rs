@@ -35,22 +35,30 @@ pub(crate) struct Dropped {
 }
 
 impl Drops {
-    /// Counts `messages` and says so, unless that was said of this peer a moment ago. `text` is made only then.
-    pub(crate) fn note<T: Display>(&self, reason: &'static str, messages: usize, peer: &str, text: impl FnOnce() -> T) {
+    /// Counts `messages` and says so, unless that was said of this peer a moment ago. `text` is made only then. `topic` is
+    /// that of the messages, if they have one that can be told.
+    pub(crate) fn note<T: Display>(
+        &self,
+        reason: &'static str,
+        messages: usize,
+        peer: &str,
+        topic: Option<&str>,
+        text: impl FnOnce() -> T,
+    ) {
         let now = Instant::now();
         let host = host_of(peer);
         let text = self.log.permit((host.to_owned(), reason), now).map(|suppressed| {
             let text = text().to_string();
-            warn!(peer, reason, messages, suppressed, "dropped: {text}");
+            warn!(peer, topic, reason, messages, suppressed, "dropped: {text}");
             text
         });
         self.lock().add(reason, messages as u64, host, text, now);
     }
 
     /// Says what concerns a peer, unless that was said a moment ago.
-    pub(crate) fn tell(&self, reason: &'static str, peer: &str, text: impl FnOnce() -> String) {
+    pub(crate) fn tell(&self, reason: &'static str, peer: &str, topic: &str, text: impl FnOnce() -> String) {
         if let Some(suppressed) = self.log.permit((host_of(peer).to_owned(), reason), Instant::now()) {
-            warn!(peer, reason, suppressed, "{}", text());
+            warn!(peer, topic, reason, suppressed, "{}", text());
         }
     }
 
@@ -109,9 +117,9 @@ mod tests {
     fn senders_are_told_apart_up_to_a_number() {
         let drops = Drops::default();
         for host in 0..2 * SENDERS {
-            drops.note("no-topic", 2, &format!("10.0.{}.{}:5", host / 256, host % 256), || "x".repeat(1000));
+            drops.note("no-topic", 2, &format!("10.0.{}.{}:5", host / 256, host % 256), None, || "x".repeat(1000));
         }
-        drops.note("no-topic", 1, "10.0.0.0:6", || "again");
+        drops.note("no-topic", 1, "10.0.0.0:6", None, || "again");
         let all = drops.by_sender();
         assert_eq!(all.len(), SENDERS + 1);
         let of = |host: &str| all.iter().find(|((known, _), _)| known == host).map(|(_, dropped)| dropped.messages);

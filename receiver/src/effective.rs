@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// The values of all declared options, in the order of their declaration. `Display` writes them as a configuration file
 /// would, each with its source in brackets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Effective(Vec<Value>);
 

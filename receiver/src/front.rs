@@ -26,8 +26,7 @@ pub(crate) type MakeRouter = Box<dyn Fn(&str) -> Router + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) intake: Intake<MakeRouter, Router>,
-    /// If not everybody may send as much as they like.
-    gate: Option<Gate>,
+    gate: Gate,
     pub(crate) endpoint: Endpoint,
 }
 
@@ -40,11 +39,8 @@ impl Front {
         options: Options,
         make: MakeRouter,
     ) -> Result<Self, BindError> {
-        let gate = (!access.is_open()).then(|| Gate::new(Arc::new(Tcp::new()), access.clone()));
-        let options = match &gate {
-            Some(gate) => options.transport("tcp", Arc::new(gate.clone())),
-            None => options,
-        };
+        let gate = Gate::new(Arc::new(Tcp::new()), access.clone());
+        let options = options.transport("tcp", Arc::new(gate.clone()));
         let intake = Intake::new(options, make);
         tokio::spawn(log_connections(intake.monitor()));
         let endpoint = match listener {
@@ -56,13 +52,18 @@ impl Front {
 
     /// Nobody waits any more: what has been sent is to be read before the end.
     pub(crate) fn hurry(&self) {
-        self.gate.iter().for_each(Gate::hurry);
+        self.gate.hurry();
+    }
+
+    /// Who may connect from now on.
+    pub(crate) fn apply(&self, access: &Access) {
+        self.gate.set_access(access);
     }
 
     /// Connections refused, or cut for a fault of the peer, by reason.
     pub(crate) fn faults(&self, stats: &Stats) -> BTreeMap<&'static str, u64> {
         let mut faults = stats.faults.clone();
-        for (reason, n) in self.gate.iter().flat_map(Gate::refused) {
+        for (reason, n) in self.gate.refused() {
             *faults.entry(reason).or_default() += n;
         }
         faults

@@ -1,6 +1,6 @@
 //! Who may connect, and how much may come from one address: a transport around another.
 //!
-//! It is in the way only if something is bounded. A peer that may not connect is closed before anything is read; one that
+//! Streams are wrapped only if something is bounded. A peer that may not connect is closed before anything is read; one that
 //! sends faster than it may waits, and loses nothing.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ pub(crate) struct Gate(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     transport: Arc<dyn Transport>,
-    access: Access,
+    access: RwLock<Access>,
     places: Mutex<Places>,
     /// From now on nobody waits.
     hurries: AtomicBool,
@@ -54,7 +54,7 @@ impl Gate {
     pub(crate) fn new(transport: Arc<dyn Transport>, access: Access) -> Self {
         Self(Arc::new(Inner {
             transport,
-            access,
+            access: RwLock::new(access),
             places: Mutex::default(),
             hurries: AtomicBool::new(false),
             log: OncePer::default(),
@@ -66,6 +66,11 @@ impl Gate {
         self.lock().refused.clone()
     }
 
+    /// What holds from now on: for connections that come, and as far as they are counted for those that are.
+    pub(crate) fn set_access(&self, access: &Access) {
+        self.0.access.write().unwrap_or_else(PoisonError::into_inner).clone_from(access);
+    }
+
     /// Nobody waits any more: what has been sent is to be read before the end.
     pub(crate) fn hurry(&self) {
         self.0.hurries.store(true, Relaxed);
@@ -75,25 +80,27 @@ impl Gate {
     fn admit(&self, link: Link) -> Option<Link> {
         // All peers of TCP have an address.
         let address = link.peer.parse::<SocketAddr>().ok()?.ip().to_canonical();
-        let access = &self.0.access;
+        let access = self.access();
         if !access.admits(address) {
+            drop(access);
             self.refuse(address, "address-not-allowed", "allow_from");
             return None;
         }
         if access.per_address.is_none() && access.octets_per_second.is_none() {
             return Some(link);
         }
+        let most = access.per_address;
         let mut places = self.lock();
         let allowance = access.octets_per_second.map_or(0, signed);
         let fresh = || Peer { connections: 0, allowance, at: Instant::now() };
         let peer = places.by_address.entry(address).or_insert_with(fresh);
-        if access.per_address.is_some_and(|most| peer.connections >= most) {
-            drop(places);
+        if most.is_some_and(|most| peer.connections >= most) {
+            drop((places, access));
             self.refuse(address, "address-limit", "max_connections_per_address");
             return None;
         }
         peer.connections += 1;
-        drop(places);
+        drop((places, access));
         let admitted = Admitted { stream: link.stream, gate: self.clone(), address, wait: None };
         Some(Link::new(admitted, link.peer))
     }
@@ -107,7 +114,7 @@ impl Gate {
 
     /// How long an address has to wait before more is read from it, if at all.
     fn wait(&self, address: IpAddr) -> Option<Duration> {
-        let rate = self.0.access.octets_per_second?;
+        let rate = self.access().octets_per_second?;
         if self.0.hurries.load(Relaxed) {
             return None;
         }
@@ -126,11 +133,15 @@ impl Gate {
     }
 
     fn note_read(&self, address: IpAddr, octets: usize) {
-        if self.0.access.octets_per_second.is_some()
+        if self.access().octets_per_second.is_some()
             && let Some(peer) = self.lock().by_address.get_mut(&address)
         {
             peer.allowance = peer.allowance.saturating_sub(signed(octets));
         }
+    }
+
+    fn access(&self) -> RwLockReadGuard<'_, Access> {
+        self.0.access.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
@@ -231,11 +242,11 @@ impl AsyncWrite for Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
+        // Who connects anew is to have no more than who stays.
+        let is_known = self.gate.access().octets_per_second.is_some();
         let mut places = self.gate.lock();
         if let Some(peer) = places.by_address.get_mut(&self.address) {
             peer.connections -= 1;
-            // Who connects anew is to have no more than who stays.
-            let is_known = self.gate.0.access.octets_per_second.is_some();
             if peer.connections == 0 && !is_known {
                 places.by_address.remove(&self.address);
             } else if places.by_address.len() > MEMORY {

@@ -39,10 +39,10 @@ mod gate;
 mod front;
 mod observer;
 mod receiver;
-pub mod check;
 pub mod reload;
 pub mod manager;
 pub mod admin;
+pub mod check;
 pub mod observe;
 pub mod service;
 

@@ -20,10 +20,10 @@ use oslo_messaging_zmq_receiver::observe::{ObserveError, observe};
 use oslo_messaging_zmq_receiver::runtime_dir::RuntimeDir;
 use oslo_messaging_zmq_receiver::sample::Sample;
 use oslo_messaging_zmq_receiver::service::{Reading, Service};
-use oslo_messaging_zmq_receiver::settings::{DECLARED, Settings, SettingsError, gather};
+use oslo_messaging_zmq_receiver::settings::{AdminSocket, DECLARED, Settings, SettingsError, gather};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
-use tracing::warn;
+use tracing::{error, warn};
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(env::args_os()).unwrap_or_else(|error| error.exit());
@@ -43,12 +43,29 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    let mut reading = reading(cli)?;
-    let settings = &mut reading.settings;
+    let reading = reading(cli)?;
+    let settings = &reading.settings;
     let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let dir = RuntimeDir::prepare(&settings.ipc_dir, runtime_dir.as_deref())?;
     let _ours = DirLock::take(&dir.path)?;
     let log = Log::init(&settings.log)?;
+    // Standard error may lead nowhere, as with start-stop-daemon --background.
+    let is_told = settings.log.stderr;
+    serve(cli, reading, &dir, runtime_dir.as_deref(), &log).inspect_err(|fault| {
+        if !is_told {
+            error!("{fault}");
+        }
+    })
+}
+
+fn serve(
+    cli: &Cli,
+    mut reading: Reading,
+    dir: &RuntimeDir,
+    xdg_runtime_dir: Option<&Path>,
+    log: &Log,
+) -> Result<(), Box<dyn Error>> {
+    let settings = &mut reading.settings;
     if let Some(notice) = &dir.notice {
         warn!("{notice}");
     }
@@ -65,8 +82,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         let wanted = settings.bind.port;
         warn!("the socket that was handed over has port {}: rpc_zmq_port = {wanted} is not used", address.port());
     }
-    let xdg_runtime_dir = runtime_dir.as_deref();
-    let service = Service { dir: &dir.path, listener, log: &log, xdg_runtime_dir, reread: || read(cli) };
+    let service = Service { dir: &dir.path, listener, log, xdg_runtime_dir, reread: || read(cli) };
     Ok(runtime()?.block_on(service.run(reading))?)
 }
 
@@ -83,8 +99,10 @@ fn reading(cli: &Cli) -> Result<Reading, Box<dyn Error>> {
 }
 
 fn check_config(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
-    let config = gather(cli, env::vars_os())?;
-    let report = runtime()?.block_on(Report::of(&config, !cli.no_environment));
+    let report = match gather(cli, env::vars_os()) {
+        Ok(config) => runtime()?.block_on(Report::of(&config, !cli.no_environment)),
+        Err(fault) => Report::unreadable(&fault),
+    };
     answer(cli, &report)?;
     Ok(match report.worst() {
         Level::Error => WRONG_CONFIGURATION.into(),
@@ -111,7 +129,8 @@ fn ask(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         Some(path) => vec![path.clone()],
         None => {
             let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-            let socket = reading(cli)?.settings.admin.socket;
+            // Of a configuration that is being mended, too.
+            let socket = AdminSocket::configured(&gather(cli, env::vars_os())?)?;
             socket.map(|socket| places(&socket, runtime_dir.as_deref())).unwrap_or_default()
         }
     };

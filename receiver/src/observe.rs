@@ -15,12 +15,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::passing::{Sighting, Whereabouts};
-use self::shown::{ConnectionsShown, DropsShown, StatusShown, TopicsShown};
-use self::top::{Look, Since};
+use self::shown::{ConnectionsShown, DropsShown, ReloadShown, StatusShown, TopicsShown};
+use self::top::{Look, Rates};
 use crate::admin::{AskError, ask, follow};
-use crate::cli::{Ask, Cli, Command, Sort};
+use crate::cli::{Ask, Cli, Command, Order, Sort};
 use crate::pattern::matches;
-use crate::view::{Connections, Dropped, Overview, Readiness, TopicView, Topics, Trace};
+use crate::view::{Connections, Dropped, Overview, Readiness, Reloaded, TopicView, Topics, Trace};
 
 pub use self::shown::Who;
 
@@ -64,7 +64,7 @@ pub async fn observe(
     let Ask { subject, ready, sort, .. } = &cli.ask;
     let (text, yes) = match cli.command {
         Command::Watch => return watch(cli, places, print).await,
-        Command::Top => return top(&cli.ask, places, print).await,
+        Command::Top => return top(cli, places, print).await,
         Command::Health => {
             let readiness = readiness(places, *ready).await?;
             let shown = |readiness: &Readiness| match readiness.ready {
@@ -102,6 +102,7 @@ pub async fn observe(
             let shown = |trace: &Trace| Whereabouts { id, trace }.to_string();
             (told(cli.json, &trace, shown)?, !trace.records.is_empty())
         }
+        Command::Signal => (signal(cli, places).await?, true),
         _ => {
             let overview: Overview = get(places, "/varz").await?;
             (told(cli.json, &overview, |overview| StatusShown(overview).to_string())?, true)
@@ -121,14 +122,31 @@ async fn readiness(places: &[PathBuf], ready: bool) -> Result<Readiness, Observe
     }
 }
 
+/// Gives an order, and tells what came of it.
+async fn signal(cli: &Cli, places: &[PathBuf]) -> Result<String, ObserveError> {
+    let (path, done) = match cli.ask.subject.as_deref().and_then(Order::of) {
+        Some(Order::Reload) | None => {
+            let reloaded: Reloaded = serde_json::from_slice(&ask(places, Method::POST, "/reload", "").await?)?;
+            return Ok(told(cli.json, &reloaded, |reloaded| ReloadShown(reloaded).to_string())?);
+        }
+        Some(Order::Reopen) => ("/reopen", "the log was opened anew"),
+        Some(Order::LameDuck) => ("/lame-duck", "it takes no more connections, and stops after lame_duck_time"),
+        Some(Order::Drain) => ("/drain", "it hands on what is queued, for at most drain_timeout, and stops"),
+    };
+    let answer: serde_json::Value = serde_json::from_slice(&ask(places, Method::POST, path, "").await?)?;
+    Ok(told(cli.json, &answer, |_| format!("{done}\n"))?)
+}
+
 async fn watch(
     cli: &Cli,
     places: &[PathBuf],
     mut print: impl FnMut(&str) -> io::Result<()>,
 ) -> Result<bool, ObserveError> {
-    let Ask { subject, body, limit, .. } = &cli.ask;
+    let Ask { subject, body, method, limit, .. } = &cli.ask;
     let pattern = subject.as_deref().unwrap_or("*");
-    let path = query("/watch", &[("topic", pattern), ("body", if *body { "1" } else { "0" })]);
+    let mut fields = vec![("topic", pattern), ("body", if *body { "1" } else { "0" })];
+    fields.extend(method.as_deref().map(|method| ("method", method)));
+    let path = query("/watch", &fields);
     let mut left = limit.unwrap_or(u64::MAX);
     let mut failed: Option<ObserveError> = None;
     let mut show = |line: &[u8]| -> Result<bool, ObserveError> {
@@ -155,19 +173,21 @@ async fn watch(
 }
 
 async fn top(
-    ask: &Ask,
+    cli: &Cli,
     places: &[PathBuf],
     mut print: impl FnMut(&str) -> io::Result<()>,
 ) -> Result<bool, ObserveError> {
+    let Ask { limit, interval, .. } = &cli.ask;
     // Where nobody looks at a screen, looks follow one another.
     let (clear, end) = if io::stdout().is_terminal() { ("\x1b[H\x1b[2J", "") } else { ("", "\n") };
     let mut before = None;
-    for look in 0..ask.limit.unwrap_or(u64::MAX) {
+    for look in 0..limit.unwrap_or(u64::MAX) {
         if look > 0 {
-            tokio::time::sleep(ask.interval.unwrap_or(INTERVAL)).await;
+            tokio::time::sleep(interval.unwrap_or(INTERVAL)).await;
         }
         let now = Look { overview: get(places, "/varz").await?, topics: get(places, "/topicz").await? };
-        print(&format!("{clear}{}{end}", Since { now: &now, before: before.as_ref() }))?;
+        let rates = Rates::of(&now, before.as_ref());
+        print(&told(cli.json, &rates, |rates| format!("{clear}{rates}{end}"))?)?;
         before = Some(now);
     }
     Ok(true)

@@ -187,10 +187,12 @@ impl Observer {
         }
     }
 
-    /// Where senders connect, and the directory where consumers do.
+    /// Where senders connect, where those that encrypt do, and the directory where consumers do.
     #[must_use]
-    pub fn places(&self) -> Option<(String, PathBuf)> {
-        self.0.upgrade().map(|parts| (parts.plain.endpoint.to_string(), parts.dir.clone()))
+    pub fn places(&self) -> Option<(String, Option<String>, PathBuf)> {
+        let parts = self.0.upgrade()?;
+        let curve = parts.curve.as_ref().map(|front| front.endpoint.to_string());
+        Some((parts.plain.endpoint.to_string(), curve, parts.dir.clone()))
     }
 }
 

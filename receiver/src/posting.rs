@@ -55,7 +55,7 @@ impl Parcel for Posting {
             match opened {
                 Ok(opened) => route = opened,
                 Err((reason, text)) => {
-                    routes.drops.note(reason, run.messages(), peer, || text);
+                    routes.drops.note(reason, run.messages(), peer, Some(route.key()), || text);
                     return run.messages();
                 }
             }

@@ -37,8 +37,10 @@ pub struct Receiver {
 #[non_exhaustive]
 pub enum StartError {
     /// The TCP port cannot be had.
-    #[error("{cause}; {}", next_step(.cause))]
+    #[error("{cause}; {}", next_step(.cause, .option))]
     Bind {
+        /// The option that names the port.
+        option: &'static str,
         /// Where and why.
         cause: BindError,
     },
@@ -96,14 +98,16 @@ impl Receiver {
             let (routes, backends, senders) = (routes.clone(), backends.clone(), senders.clone());
             Box::new(move |peer| Router::new(routes.clone(), backends.clone(), senders.enter(peer)))
         };
-        let refused = |cause| StartError::Bind { cause };
+        let refused = |option| move |cause| StartError::Bind { option, cause };
         let security = settings.curve.as_ref().map(security).transpose()?;
-        let plain =
-            Front::open(listener, &settings.bind, &settings.access, options.clone(), make()).await.map_err(refused)?;
+        let plain = Front::open(listener, &settings.bind, &settings.access, options.clone(), make())
+            .await
+            .map_err(refused("rpc_zmq_port"))?;
         let mut curve = None;
         if let Some((wanted, security)) = settings.curve.as_ref().zip(security) {
             let options = options.security(security);
-            let front = Front::open(None, &wanted.bind, &settings.access, options, make()).await.map_err(refused)?;
+            let front = Front::open(None, &wanted.bind, &settings.access, options, make()).await;
+            let front = front.map_err(refused("curve_port"))?;
             info!("for peers that encrypt there is {}", front.endpoint);
             curve = Some(front);
         }
@@ -127,11 +131,12 @@ impl Receiver {
         self.parts.curve.as_ref().map(|front| &front.endpoint)
     }
 
-    /// Takes new settings, as far as a running receiver can: `drain_timeout` and `max_topics` from now on; what concerns
-    /// a topic's queue for topics that are opened from now on.
+    /// Takes new settings, as far as a running receiver can: `drain_timeout` and `max_topics` from now on; who may
+    /// connect for connections that come, and what concerns a topic's queue for topics that are opened from now on.
     pub fn apply(&mut self, settings: &Settings) {
         self.drain_timeout = settings.drain_timeout;
         self.parts.routes.apply(settings);
+        self.parts.fronts().for_each(|front| front.apply(&settings.access));
     }
 
     /// Takes no more connections, for good. Those that are go on.
@@ -172,16 +177,15 @@ impl Receiver {
         }
         let totals = self.totals();
         let linger = self.drain_timeout.saturating_sub(begun.elapsed());
-        let report = self.parts.routes.close(linger).await;
+        let closed = self.parts.routes.close(linger).await;
         if let Some(spool) = &self.parts.routes.spool {
             spool.close().await;
-            info!(left = report.discarded, totals = ?spool.totals(), "what is left is in the spool");
+            info!(left = closed.left, totals = ?spool.totals(), "what is left is in the spool");
         }
-        let written = totals.written + report.flushed;
-        let stopped = Stopped { delivered: written - written_before, left: report.discarded };
+        let stopped = Stopped { delivered: closed.written.saturating_sub(written_before), left: closed.left };
         info!(
             received = totals.received,
-            written,
+            written = closed.written,
             delivered = stopped.delivered,
             left = stopped.left,
             dropped = ?totals.dropped,
@@ -207,13 +211,14 @@ fn open_spool(settings: &SpoolSettings, connections: usize) -> (Option<Spool>, V
 /// listen.
 const LAST_READS: Duration = Duration::from_secs(1);
 
-fn next_step(error: &BindError) -> &'static str {
+fn next_step(error: &BindError, option: &str) -> String {
+    let address = option.replace("port", "bind_address");
     let BindError::Io { cause, .. } = error else {
-        return "set rpc_zmq_bind_address to *, an IP address or the name of an interface";
+        return format!("set {address} to *, an IP address or the name of an interface");
     };
     match cause.kind() {
-        io::ErrorKind::AddrInUse => "stop what listens there (ss -ltnp shows it), or set rpc_zmq_port",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges: set rpc_zmq_port",
-        _ => "set rpc_zmq_bind_address to *, an address of this machine or the name of an interface",
+        io::ErrorKind::AddrInUse => format!("stop what listens there (ss -ltnp shows it), or set {option}"),
+        io::ErrorKind::PermissionDenied => format!("ports below 1024 need privileges: set {option}"),
+        _ => format!("set {address} to *, an address of this machine or the name of an interface"),
     }
 }

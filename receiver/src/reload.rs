@@ -31,6 +31,12 @@ impl Reload {
             &wanted.topics,
             &mut applied,
         );
+        adopt(
+            "allow_from, max_connections_per_address or max_octets_per_second",
+            &mut settings.access,
+            &wanted.access,
+            &mut applied,
+        );
         adopt("hold_time", &mut settings.hold_time, &wanted.hold_time, &mut applied);
         adopt("drain_timeout", &mut settings.drain_timeout, &wanted.drain_timeout, &mut applied);
         adopt("lame_duck_time", &mut settings.lame_duck_time, &wanted.lame_duck_time, &mut applied);
@@ -59,7 +65,6 @@ fn pending(running: &Settings, wanted: &Settings) -> Vec<&'static str> {
             LogSettings { levels: wanted.log.levels.clone(), ..running.log.clone() } != wanted.log,
         ),
         ("curve_port, curve_bind_address, curve_key_file or curve_clients", running.curve != wanted.curve),
-        ("allow_from, max_connections_per_address or max_octets_per_second", running.access != wanted.access),
         ("spool_dir, spool_max_octets or spool_fsync", running.spool != wanted.spool),
         ("max_connections", limits.max_connections != new.max_connections),
         ("max_message_size", limits.max_message_size != new.max_message_size),

@@ -92,7 +92,13 @@ impl Router {
         loop {
             let Some(topic) = messages.first().nth(TOPIC_FRAME) else {
                 let n = messages.messages();
-                self.routes.drops.note("no-topic", n, self.sender.peer(), || "a message of one frame has no topic");
+                self.routes.drops.note(
+                    "no-topic",
+                    n,
+                    self.sender.peer(),
+                    None,
+                    || "a message of one frame has no topic",
+                );
                 return self.tell(seen, None, Fate::of(Outcome::Dropped("no-topic")), now);
             };
             let route = match self.recent.find(topic).and_then(|place| self.recent.at(place)) {
@@ -229,7 +235,7 @@ impl Router {
         let topic = match Topic::parse(frame) {
             Ok(topic) => topic,
             Err(error) => {
-                drops.note(error.reason(), messages, self.sender.peer(), || error);
+                drops.note(error.reason(), messages, self.sender.peer(), None, || error);
                 return Err(error.reason());
             }
         };
@@ -241,7 +247,8 @@ impl Router {
                 match self.routes.open(&topic) {
                     Ok(route) => route,
                     Err(error) => {
-                        drops.note(error.reason(), messages, self.sender.peer(), || format!("topic {topic}: {error}"));
+                        let (peer, key) = (self.sender.peer(), Some(topic.key()));
+                        drops.note(error.reason(), messages, peer, key, || format!("topic {topic}: {error}"));
                         return Err(error.reason());
                     }
                 }

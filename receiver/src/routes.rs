@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use oslo_rpc::Topic;
 use oslo_rpc::topic::Kind;
-use tracing::{debug, error, info};
-use zmtp::{Budget, CloseReport, Run, Stats};
+use tracing::{debug, error, info, warn};
+use zmtp::{Budget, Run, Stats};
 
 use crate::clock::Clock;
 use crate::drops::Drops;
@@ -61,6 +61,15 @@ pub(crate) struct Sums {
     pub(crate) discarded: u64,
     pub(crate) displaced: u64,
     pub(crate) expired: u64,
+}
+
+/// What all routes came to, from the start to their end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Closed {
+    /// Messages written whole to consumers.
+    pub(crate) written: u64,
+    /// Messages that nobody took in time.
+    pub(crate) left: u64,
 }
 
 impl Sums {
@@ -233,7 +242,9 @@ impl Routes {
             return;
         }
         self.waits.fetch_add(1, Ordering::Relaxed);
-        self.drops.tell("sender-waits", peer, || format!("topic {}: queue is full, its senders wait", route.key()));
+        self.drops.tell("sender-waits", peer, route.key(), || {
+            format!("topic {}: queue is full, its senders wait", route.key())
+        });
         loop {
             if self.hurries.load(Ordering::Relaxed) || route.room().await {
                 return;
@@ -251,7 +262,7 @@ impl Routes {
         if let Some(before) = before
             && let Some(now) = route.displaced().filter(|now| *now > before)
         {
-            self.drops.tell("oldest-displaced", peer, || {
+            self.drops.tell("oldest-displaced", peer, route.key(), || {
                 format!("topic {}: queue is full, {} of its oldest messages were dropped", route.key(), now - before)
             });
         }
@@ -268,7 +279,7 @@ impl Routes {
         } else {
             "topic-backlog"
         };
-        self.drops.note(reason, rest.messages(), peer, || {
+        self.drops.note(reason, rest.messages(), peer, Some(route.key()), || {
             let Stats { queued, peers, .. } = route.stats();
             format!("topic {}: queue is full, {queued} messages for {peers} consumers", route.key())
         });
@@ -316,8 +327,9 @@ impl Routes {
     }
 
     /// Closes all routes at the same time, each with `linger`.
-    pub(crate) async fn close(&self, linger: Duration) -> CloseReport {
+    pub(crate) async fn close(&self, linger: Duration) -> Closed {
         let all: Vec<_> = self.by_key.write().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        let mut total = Closed { written: self.lock_given_up().iter().map(|sums| sums.written).sum(), left: 0 };
         let mut closing = tokio::task::JoinSet::new();
         for (key, route) in all {
             closing.spawn(async move {
@@ -326,7 +338,6 @@ impl Routes {
                 (key, route, stats, report)
             });
         }
-        let mut total = CloseReport::default();
         while let Some(closed) = closing.join_next().await {
             let Ok((topic, route, stats, report)) = closed else { continue };
             // Until here nothing of it is seen: what was counted comes back with its end.
@@ -345,10 +356,14 @@ impl Routes {
                 "topic closed"
             );
             if report.discarded > 0 {
-                info!(topic, left = report.discarded, "nobody took these messages in time");
+                let left = report.discarded;
+                match &self.spool {
+                    Some(_) => info!(topic, left, "nobody took these messages in time; they are in the spool"),
+                    None => warn!(topic, left, "nobody took these messages in time; they are lost"),
+                }
             }
-            total.flushed += report.flushed;
-            total.discarded += report.discarded;
+            total.written += written;
+            total.left += report.discarded;
         }
         total
     }

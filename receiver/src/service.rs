@@ -12,6 +12,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
@@ -97,11 +98,7 @@ where
                         manager.ready(&receiver.totals());
                     }
                     Request::LameDuck => {
-                        let time = settings.lame_duck_time;
-                        info!("SIGUSR2: no more connections; those that are go on for {time:?}");
-                        receiver.stop_listening();
-                        desk.set_phase(Phase::LameDuck);
-                        end.get_or_insert_with(|| Instant::now() + time);
+                        begin_to_end("SIGUSR2", &receiver, &desk, settings.lame_duck_time, &mut end);
                     }
                 },
                 Some(order) = orders.recv() => match order {
@@ -113,9 +110,10 @@ where
                         let _ = done.send(outcome);
                         manager.ready(&receiver.totals());
                     }
+                    Order::LameDuck => begin_to_end(ADMIN, &receiver, &desk, settings.lame_duck_time, &mut end),
                     Order::Drain => break ADMIN,
                 },
-                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break "SIGUSR2",
+                why = over(end), if end.is_some() => break why,
                 () = manager.hungry() => manager.feed(Some(&receiver.totals())),
             }
         };
@@ -154,6 +152,27 @@ fn reopen(log: &Log) {
     }
 }
 
+/// Takes no more connections; when those that are have to end is in `end`, with who asked for it first.
+fn begin_to_end(
+    why: &'static str,
+    receiver: &Receiver,
+    desk: &Desk,
+    time: Duration,
+    end: &mut Option<(Instant, &'static str)>,
+) {
+    info!("{why}: no more connections; those that are go on for {time:?}");
+    receiver.stop_listening();
+    desk.set_phase(Phase::LameDuck);
+    end.get_or_insert_with(|| (Instant::now() + time, why));
+}
+
+/// Until the time has come; then who asked for it. Cancel-safe.
+async fn over(end: Option<(Instant, &'static str)>) -> &'static str {
+    let (at, why) = end.unwrap_or_else(|| (Instant::now(), ADMIN));
+    sleep_until(at).await;
+    why
+}
+
 fn reload<E: std::fmt::Display>(
     why: &str,
     reread: &impl Fn() -> Result<Reading, E>,
@@ -164,10 +183,9 @@ fn reload<E: std::fmt::Display>(
 ) -> Result<Reloaded, String> {
     let Reading { settings: wanted, effective } = reread().map_err(|fault| {
         error!("{why}: the settings stay as they are: {fault}");
-        desk.note_reload(None);
+        desk.note_refused_reload();
         fault.to_string()
     })?;
-    desk.note_reload(Some(effective));
     let changes = Reload::of(settings, &wanted);
     *settings = changes.settings;
     receiver.apply(settings);
@@ -179,9 +197,11 @@ fn reload<E: std::fmt::Display>(
     settings.warnings.iter().for_each(|warning| warn!("{warning}"));
     changes.pending.iter().for_each(|option| warn!("needs restart: {option}"));
     let owned = |options: Vec<&str>| options.into_iter().map(str::to_owned).collect();
+    let pending: Vec<_> = owned(changes.pending);
+    desk.note_reload(effective, &pending);
     Ok(Reloaded {
         applied: owned(changes.applied),
-        pending: owned(changes.pending),
+        pending,
         warnings: settings.warnings.iter().map(ToString::to_string).collect(),
     })
 }

@@ -20,6 +20,9 @@ pub struct Overview {
     pub phase: Phase,
     /// Where senders connect, such as `tcp://0.0.0.0:9501`.
     pub endpoint: String,
+    /// Where senders that encrypt connect, if they can.
+    #[serde(default)]
+    pub curve_endpoint: Option<String>,
     /// Where consumers connect.
     pub ipc_dir: String,
     /// Since the start.
@@ -52,6 +55,9 @@ pub struct Overview {
     pub reloads: u64,
     /// Configurations read anew and refused.
     pub reload_failures: u64,
+    /// Options that were changed by a reload and count from the next start.
+    #[serde(default)]
+    pub needs_restart: Vec<String>,
     /// How often senders had to wait for room, by `topic_policy`.
     #[serde(default)]
     pub waits: u64,

@@ -8,9 +8,9 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::desk::Desk;
+use super::desk::{Desk, Order};
 use super::metrics::metrics;
 use super::page::{POLICY, SCRIPT, STYLE, page};
 use super::watch::Lines;
@@ -78,7 +78,7 @@ where
             Some((sights, clock)) => {
                 let bodies = query(&request, "body").is_some_and(|body| body == "1");
                 let mut answer = response(StatusCode::OK, "application/x-ndjson", "");
-                *answer.body_mut() = Either::Right(Lines::new(sights, clock, bodies));
+                *answer.body_mut() = Either::Right(Lines::new(sights, clock, bodies, query(&request, "method")));
                 answer
             }
             None => refusal(StatusCode::SERVICE_UNAVAILABLE, "as many watch already as may at a time"),
@@ -89,8 +89,26 @@ where
             Ok(reloaded) => json(StatusCode::OK, &reloaded),
             Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, error),
         },
-        _ if desk.drain() => json(StatusCode::ACCEPTED, &serde_json::json!({})),
-        _ => refusal(StatusCode::CONFLICT, "the receiver is stopping already"),
+        "/reopen" => match desk.log.reopen() {
+            Ok(()) => {
+                info!("log reopened");
+                json(StatusCode::OK, &serde_json::json!({}))
+            }
+            Err(error) => {
+                warn!("{error}");
+                refusal(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
+        },
+        "/lame-duck" => ending(desk, Order::LameDuck),
+        _ => ending(desk, Order::Drain),
+    }
+}
+
+fn ending(desk: &Desk, order: Order) -> Answer {
+    if desk.end(order) {
+        json(StatusCode::ACCEPTED, &serde_json::json!({}))
+    } else {
+        refusal(StatusCode::CONFLICT, "the receiver is stopping already")
     }
 }
 
@@ -187,6 +205,8 @@ const RESOURCES: &[(&str, &[&str])] = &[
     ("/configz", GET),
     ("/loglevel", &["PUT"]),
     ("/reload", &["POST"]),
+    ("/reopen", &["POST"]),
+    ("/lame-duck", &["POST"]),
     ("/drain", &["POST"]),
 ];
 

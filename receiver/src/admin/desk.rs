@@ -32,6 +32,7 @@ struct State {
     effective: Effective,
     reloads: u64,
     reload_failures: u64,
+    needs_restart: Vec<String>,
 }
 
 /// What the endpoint asks of the service.
@@ -39,6 +40,8 @@ struct State {
 pub(crate) enum Order {
     /// Read the configuration anew, and say what came of it.
     Reload(oneshot::Sender<Result<Reloaded, String>>),
+    /// Take no more connections, and end in a while.
+    LameDuck,
     /// Hand on what is queued, and end.
     Drain,
 }
@@ -52,7 +55,8 @@ impl Desk {
         effective: Effective,
     ) -> (Self, mpsc::Receiver<Order>) {
         let (orders, coming) = mpsc::channel(ORDERS);
-        let state = State { phase: Phase::Serving, effective, reloads: 0, reload_failures: 0 };
+        let (phase, needs_restart) = (Phase::Serving, Vec::new());
+        let state = State { phase, effective, reloads: 0, reload_failures: 0, needs_restart };
         let desk = Self {
             observer,
             log,
@@ -71,13 +75,17 @@ impl Desk {
         self.lock().phase = phase;
     }
 
-    /// The configuration was read anew; `None`: and refused.
-    pub(crate) fn note_reload(&self, effective: Option<Effective>) {
+    /// The configuration was read anew; with the options that count from the next start.
+    pub(crate) fn note_reload(&self, effective: Effective, needs_restart: &[String]) {
         let mut state = self.lock();
-        match effective {
-            Some(effective) => (state.effective, state.reloads) = (effective, state.reloads + 1),
-            None => state.reload_failures += 1,
-        }
+        state.effective = effective;
+        state.reloads += 1;
+        state.needs_restart = needs_restart.to_vec();
+    }
+
+    /// The configuration was read anew and refused.
+    pub(crate) fn note_refused_reload(&self) {
+        self.lock().reload_failures += 1;
     }
 
     /// Asks the service to read the configuration anew. An error is for whoever asked.
@@ -93,9 +101,9 @@ impl Desk {
         outcome.await.map_err(|_| gone.to_owned())?
     }
 
-    /// Asks the service to end; false if it does already.
-    pub(super) fn drain(&self) -> bool {
-        self.orders.try_send(Order::Drain).is_ok()
+    /// Asks the service to end, at once or in a while; false if it does already.
+    pub(super) fn end(&self, order: Order) -> bool {
+        self.orders.try_send(order).is_ok()
     }
 
     pub(super) fn effective(&self) -> Effective {
@@ -116,7 +124,7 @@ impl Desk {
     /// `None` when the receiver is no more.
     pub(super) fn overview(&self) -> Option<Overview> {
         let totals = self.observer.totals()?;
-        let (endpoint, dir) = self.observer.places()?;
+        let (endpoint, curve_endpoint, dir) = self.observer.places()?;
         let state = self.lock();
         Some(Overview {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -124,6 +132,7 @@ impl Desk {
             host: self.host.clone(),
             phase: state.phase,
             endpoint,
+            curve_endpoint,
             ipc_dir: dir.display().to_string(),
             uptime_seconds: self.begun.elapsed().as_secs_f64(),
             log_level: self.log.levels().to_string(),
@@ -140,6 +149,7 @@ impl Desk {
             faults: owned(totals.faults),
             reloads: state.reloads,
             reload_failures: state.reload_failures,
+            needs_restart: state.needs_restart.clone(),
             waits: totals.waits,
             spool: totals.spool,
             process: process(),

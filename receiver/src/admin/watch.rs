@@ -1,7 +1,7 @@
 //! Messages as they pass, a line of JSON each, secrets masked before they leave this process.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
@@ -12,6 +12,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::clock::Clock;
 use crate::observer::{outcome_of, rfc3339};
+use crate::pattern::matches;
 use crate::taps::Sight;
 
 /// The body of an answer that goes on until somebody has enough.
@@ -21,13 +22,17 @@ pub(super) struct Lines {
     clock: Clock,
     /// Whether to show what a message says, and not only what it is.
     bodies: bool,
+    /// A pattern of the methods that are shown; `None`: all.
+    method: Option<String>,
+    /// Messages that were not shown to this one since the last that was, because it was too slow.
+    lost: u64,
     /// Said at once, so that whoever asked knows that it began.
     greeting: Option<Bytes>,
 }
 
 impl Lines {
-    pub(super) fn new(sights: Receiver<Sight>, clock: Clock, bodies: bool) -> Self {
-        Self { sights, clock, bodies, greeting: Some(Bytes::from_static(b"{\"watching\":true}\n")) }
+    pub(super) fn new(sights: Receiver<Sight>, clock: Clock, bodies: bool, method: Option<String>) -> Self {
+        Self { sights, clock, bodies, method, lost: 0, greeting: Some(Bytes::from_static(b"{\"watching\":true}\n")) }
     }
 }
 
@@ -42,12 +47,24 @@ impl Body for Lines {
         if let Some(greeting) = self.greeting.take() {
             return Poll::Ready(Some(Ok(Frame::data(greeting))));
         }
-        let (clock, bodies) = (self.clock, self.bodies);
-        self.sights.poll_recv(cx).map(|sight| Some(Ok(Frame::data(line(&sight?, clock, bodies).into()))))
+        loop {
+            let Some(sight) = ready!(self.sights.poll_recv(cx)) else { return Poll::Ready(None) };
+            let lost = self.lost + sight.lost;
+            let said = said(&sight, lost, self.clock, self.bodies);
+            if self.method.as_deref().is_none_or(|pattern| has_method(&said, pattern)) {
+                self.lost = 0;
+                return Poll::Ready(Some(Ok(Frame::data(format!("{said}\n").into()))));
+            }
+            self.lost = lost;
+        }
     }
 }
 
-fn line(sight: &Sight, clock: Clock, bodies: bool) -> String {
+fn has_method(said: &Value, pattern: &str) -> bool {
+    said["method"].as_str().is_some_and(|method| matches(pattern, method))
+}
+
+fn said(sight: &Sight, lost: u64, clock: Clock, bodies: bool) -> Value {
     let frame = |at: usize| sight.copy.frames.get(at).map(|frame| Excerpt::of(frame).to_string());
     let mut said = if sight.copy.is_whole {
         told(&sight.copy.frames)
@@ -64,9 +81,9 @@ fn line(sight: &Sight, clock: Clock, bodies: bool) -> String {
         said.insert("octets".to_owned(), sight.copy.octets.into());
         said.insert("outcome".to_owned(), outcome.into());
         said.insert("reason".to_owned(), reason.into());
-        said.insert("lost".to_owned(), sight.lost.into());
+        said.insert("lost".to_owned(), lost.into());
     }
-    format!("{said}\n")
+    said
 }
 
 /// Fields that have something of a message's content, be it masked.
@@ -85,10 +102,10 @@ mod tests {
         let message = Message::from_frames(frames.iter().map(|frame| frame.as_bytes().to_vec())).unwrap();
         let copy = Arc::new(Copy::of(&message));
         let sight = Sight { at: 0, peer: "a:1".to_owned(), copy, outcome: Outcome::Dropped("no-topic"), lost: 3 };
-        let line = line(&sight, Clock::new(), bodies);
-        assert!(line.ends_with('\n') && line.lines().count() == 1, "{line}");
-        assert!(!line.contains("s3cret"), "{line}");
-        serde_json::from_str(&line).unwrap()
+        let said = said(&sight, 3, Clock::new(), bodies);
+        let line = said.to_string();
+        assert!(line.lines().count() == 1 && !line.contains("s3cret"), "{line}");
+        said
     }
 
     #[test]
@@ -99,6 +116,7 @@ mod tests {
         assert_eq!((&line["method"], &line["topic"], &line["lost"]), (&json!("m"), &json!("compute.host1"), &json!(3)));
         assert_eq!((&line["outcome"], &line["reason"]), (&json!("dropped"), &json!("no-topic")));
         assert!(line["args"].is_null() && line["context"].is_null(), "{line}");
+        assert!(has_method(&line, "m") && has_method(&line, "*") && !has_method(&line, "n"), "{line}");
         let line = shown(&frames, true);
         assert_eq!(line["args"], json!({"a": 1, "admin_password": "***"}));
         assert_eq!(line["context"], json!({"auth_token": "***"}));

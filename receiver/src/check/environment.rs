@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -12,11 +12,12 @@ use rustix::fs::{Access, access};
 use zmtp::{BindError, Options, Pull};
 
 use super::{Finding, Level};
+use crate::admin::AdminError;
 use crate::dir_lock::{DirLock, DirLockError};
 use crate::keys;
 use crate::logging::{JOURNAL, LogSettings, SYSLOG};
 use crate::receiver::StartError;
-use crate::settings::{CurveSettings, IpcDir, Settings};
+use crate::settings::{AdminSocket, Bind, CurveSettings, IpcDir, Settings, SpoolSettings};
 
 /// Looks at everything, whatever is found.
 pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
@@ -24,30 +25,73 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         Err(held @ DirLockError::Held { .. }) => Some(held.to_string()),
         _ => None,
     };
-    let mut findings = vec![port(settings, running.as_deref()).await, directory(&settings.ipc_dir)];
+    let is_running = running.is_some();
+    let mut findings = vec![port(&settings.bind, "rpc_zmq_port", is_running).await, directory(&settings.ipc_dir)];
     findings.push(match running {
         // A check is made of a changed configuration while the daemon runs; to start a second one would be the mistake.
         Some(held) => warning(held),
         None => ok("no other receiver runs with this rpc_zmq_ipc_dir".to_owned()),
     });
     findings.push(host(&settings.host));
-    findings.extend(settings.curve.iter().flat_map(key_files));
+    if let Some(curve) = &settings.curve {
+        findings.push(port(&curve.bind, "curve_port", is_running).await);
+        findings.extend(key_files(curve));
+    }
+    findings.extend(settings.spool.iter().map(spool));
+    findings.extend(settings.admin.socket.iter().map(admin_socket));
+    findings.extend(settings.admin.listen.map(|address| admin_listen(address, is_running)));
     findings.extend(log_file(settings.log.file.as_deref()));
     findings.extend(log_daemons(&settings.log));
     findings
 }
 
-async fn port(settings: &Settings, running: Option<&str>) -> Finding {
-    let endpoint = settings.bind.endpoint();
+async fn port(bind: &Bind, option: &'static str, is_running: bool) -> Finding {
+    let endpoint = bind.endpoint();
     let socket = Pull::new(Options::new());
     let bound = socket.bind(&endpoint).await;
     socket.close(Duration::ZERO).await;
     match bound {
         Ok(_) => ok(format!("{endpoint} is free")),
-        Err(BindError::Io { cause, .. }) if running.is_some() && cause.kind() == io::ErrorKind::AddrInUse => {
+        Err(BindError::Io { cause, .. }) if is_running && cause.kind() == io::ErrorKind::AddrInUse => {
             warning(format!("{endpoint} is in use, perhaps by the receiver that runs"))
         }
-        Err(cause) => error(StartError::Bind { cause }.to_string()),
+        Err(cause) => error(StartError::Bind { option, cause }.to_string()),
+    }
+}
+
+/// Without it messages are handed on all the same.
+fn spool(settings: &SpoolSettings) -> Finding {
+    let shown = settings.dir.display();
+    match makeable(&settings.dir) {
+        Ok(()) => ok(format!("spool_dir {shown} can be written")),
+        Err(cause) => warning(format!(
+            "spool_dir {shown} cannot be written: {cause}; nothing would be kept: make it for the daemon's user, mode 0700"
+        )),
+    }
+}
+
+fn admin_socket(socket: &AdminSocket) -> Finding {
+    let shown = socket.path.display();
+    let parent = socket.path.parent().unwrap_or_else(|| Path::new("/"));
+    // The start makes one directory and not those above it.
+    let made_in = if parent.exists() { parent } else { parent.parent().unwrap_or(parent) };
+    match writable(made_in) {
+        Ok(()) => ok(format!("the admin socket {shown} can be made")),
+        Err(source) => {
+            let text = AdminError::Socket { path: socket.path.clone(), source }.to_string();
+            // A default that cannot be had is done without.
+            if socket.is_explicit { error(text) } else { warning(text) }
+        }
+    }
+}
+
+fn admin_listen(address: SocketAddr, is_running: bool) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => ok(format!("admin_listen {address} is free")),
+        Err(cause) if is_running && cause.kind() == io::ErrorKind::AddrInUse => {
+            warning(format!("admin_listen {address} is in use, perhaps by the receiver that runs"))
+        }
+        Err(source) => error(AdminError::Listen { address, source }.to_string()),
     }
 }
 
@@ -139,6 +183,15 @@ fn log_file(file: Option<&Path>) -> Option<Finding> {
     })
 }
 
+/// Whether a directory is there, or can be made, and files in it.
+fn makeable(directory: &Path) -> io::Result<()> {
+    if directory.exists() {
+        return writable(directory);
+    }
+    let parent = directory.ancestors().find(|path| path.exists());
+    parent.map_or_else(|| Err(io::ErrorKind::NotFound.into()), writable)
+}
+
 /// Whether files can be made in a directory.
 fn writable(directory: &Path) -> io::Result<()> {
     Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
@@ -162,7 +215,10 @@ fn finding(level: Level, text: String) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::settings::Fsync;
 
     fn dir(path: &Path, is_explicit: bool) -> IpcDir {
         IpcDir { path: path.to_owned(), is_explicit }
@@ -188,6 +244,23 @@ mod tests {
         let found = host("localhost");
         assert!(found.level == Level::Warning && found.text.contains("reach themselves"), "{found}");
         assert_eq!(host("192.0.2.1").level, Level::Warning);
+    }
+
+    #[test]
+    fn what_was_chosen_must_be_possible_and_a_default_need_not() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        let socket = |path: PathBuf, is_explicit| admin_socket(&AdminSocket { path, is_explicit }).level;
+        assert_eq!(socket(root.path().join("new/admin.sock"), true), Level::Ok);
+        assert_eq!(socket(root.path().join("a/b/admin.sock"), true), Level::Error);
+        assert_eq!(socket(root.path().join("a/b/admin.sock"), false), Level::Warning);
+        let spool = |dir: PathBuf| spool(&SpoolSettings { dir, max_octets: 1, fsync: Fsync::Never }).level;
+        assert_eq!((spool(root.path().join("a/b")), spool(file.join("x"))), (Level::Ok, Level::Warning));
+        let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+        let found = admin_listen(busy.local_addr().unwrap(), false);
+        assert!(found.level == Level::Error && found.text.contains("set admin_listen"), "{found}");
+        assert_eq!(admin_listen(busy.local_addr().unwrap(), true).level, Level::Warning);
     }
 
     #[test]

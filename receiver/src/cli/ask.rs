@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 /// What is asked, beyond the command.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Args)]
 pub struct Ask {
-    /// keygen: the file to make. who: a topic. where: a message's id, or its beginning. topics, watch: a pattern such as compute.*
+    /// keygen: the file to make. who: a topic. where: a message's id, or its beginning. topics, watch: a pattern such as
+    /// compute.*. signal: reload, reopen, lame-duck or drain
     pub subject: Option<String>,
 
     /// health: whether it is ready for work, not only alive
@@ -22,6 +23,10 @@ pub struct Ask {
     /// watch: show what messages say too, secrets masked
     #[arg(long)]
     pub body: bool,
+
+    /// watch: only messages that call this method; a pattern such as live_*
+    #[arg(long, value_name = "PATTERN")]
+    pub method: Option<String>,
 
     /// watch: end after so many messages. top: after so many looks
     #[arg(long, value_name = "N")]
@@ -52,6 +57,33 @@ pub enum Sort {
     Accepted,
     /// By messages dropped
     Dropped,
+}
+
+/// What `signal` tells a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As SIGHUP.
+    Reload,
+    /// As SIGUSR1.
+    Reopen,
+    /// As SIGUSR2.
+    LameDuck,
+    /// As SIGTERM.
+    Drain,
+}
+
+impl Order {
+    /// The order of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "reload" => Self::Reload,
+            "reopen" => Self::Reopen,
+            "lame-duck" => Self::LameDuck,
+            "drain" | "stop" => Self::Drain,
+            _ => return None,
+        })
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Table;
 use crate::figure::{duration, duration_or_none, octets};
-use crate::view::{Connections, ConsumerView, Dropped, Overview, TopicView, Topics};
+use crate::view::{Connections, ConsumerView, Dropped, Overview, Reloaded, TopicView, Topics};
 
 /// `status`
 pub(super) struct StatusShown<'a>(pub(super) &'a Overview);
@@ -21,6 +21,9 @@ pub(super) struct ConnectionsShown<'a>(pub(super) &'a Connections);
 
 /// `drops`
 pub(super) struct DropsShown<'a>(pub(super) &'a Dropped);
+
+/// `signal reload`
+pub(super) struct ReloadShown<'a>(pub(super) &'a Reloaded);
 
 /// `who`: one topic, and who consumes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,15 +40,22 @@ impl fmt::Display for StatusShown<'_> {
         let unknown = || "?".to_owned();
         let up = duration(all.uptime_seconds);
         writeln!(f, "version {} on {}, pid {}: {} for {up}", all.version, all.host, all.pid, all.phase.as_str())?;
-        writeln!(f, "listening  {}, sockets in {}", all.endpoint, all.ipc_dir)?;
+        let curve = all.curve_endpoint.as_ref().map(|curve| format!(" and, with CURVE, {curve}")).unwrap_or_default();
+        writeln!(f, "listening  {}{curve}, sockets in {}", all.endpoint, all.ipc_dir)?;
         writeln!(f, "senders    {} connected, {} so far", all.connections, all.connections_total)?;
         writeln!(f, "received   {} messages, {}", all.received, octets(all.received_octets))?;
         writeln!(f, "written    {} messages", all.written)?;
         let (held, limit) = (octets(all.queued_octets as u64), octets(all.memory_limit as u64));
         writeln!(f, "queued     {} messages, {held} of {limit}, {} topics", all.queued, all.topics)?;
+        if all.waits > 0 {
+            writeln!(f, "waits      {} times a sender waited for room (topic_policy)", all.waits)?;
+        }
         writeln!(f, "dropped    {}", counters(&all.dropped))?;
         writeln!(f, "refused    {} (connections)", counters(&all.faults))?;
         writeln!(f, "reloads    {}, {} failed; log level {}", all.reloads, all.reload_failures, all.log_level)?;
+        if !all.needs_restart.is_empty() {
+            writeln!(f, "pending    needs restart: {}", all.needs_restart.join("; "))?;
+        }
         if let Some(spool) = &all.spool {
             writeln!(
                 f,
@@ -127,6 +137,9 @@ impl fmt::Display for DropsShown<'_> {
         let dropped = self.0;
         writeln!(f, "messages     {}", counters(&dropped.reasons))?;
         writeln!(f, "connections  {}", counters(&dropped.faults))?;
+        if !dropped.reasons.is_empty() {
+            writeln!(f, "(by topic: topics --sort dropped)")?;
+        }
         if dropped.senders.is_empty() {
             return Ok(());
         }
@@ -141,6 +154,15 @@ impl fmt::Display for DropsShown<'_> {
             ]);
         }
         write!(f, "\n{table}")
+    }
+}
+
+impl fmt::Display for ReloadShown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reloaded { applied, pending, warnings } = self.0;
+        writeln!(f, "changed: {}", if applied.is_empty() { "none".to_owned() } else { applied.join(", ") })?;
+        pending.iter().try_for_each(|option| writeln!(f, "needs restart: {option}"))?;
+        warnings.iter().try_for_each(|warning| writeln!(f, "warning: {}", warning.escape_debug()))
     }
 }
 
@@ -220,7 +242,9 @@ mod tests {
         };
         let reasons = [("no-topic".to_owned(), 1), ("topic-backlog".to_owned(), 18)].into();
         let told = DropsShown(&Dropped { reasons, senders: vec![drop], faults: BTreeMap::new() }).to_string();
-        assert!(told.starts_with("messages     19 (no-topic 1, topic-backlog 18)\nconnections  0\n\nREASON"), "{told}");
+        let begin = "messages     19 (no-topic 1, topic-backlog 18)\nconnections  0\n\
+                     (by topic: topics --sort dropped)\n\nREASON";
+        assert!(told.starts_with(begin), "{told}");
         assert!(told.ends_with("topic-backlog  10.0.0.7        18  3.0 s ago  topic x: queue is full\n"), "{told}");
     }
 }

@@ -38,12 +38,6 @@ impl Access {
         let address = address.to_canonical();
         self.networks.is_empty() || self.networks.iter().any(|network| network.contains(address))
     }
-
-    /// Whether everybody may connect, and send as they like.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use oslo_config::{Setting, ValueError};
+use oslo_config::{Config, Setting, ValueError};
 
-use super::options;
 use super::reader::Reader;
+use super::{SettingsError, options};
 
 /// Where the admin endpoint is, and how much it tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,14 +28,30 @@ pub struct AdminSocket {
     pub is_explicit: bool,
 }
 
+impl AdminSocket {
+    /// Where a receiver with this configuration is asked, whatever else is wrong with it; `None`: nowhere.
+    ///
+    /// # Errors
+    /// What is wrong with the option itself.
+    pub fn configured(config: &Config) -> Result<Option<Self>, SettingsError> {
+        let mut reader = Reader::new(config);
+        let socket = socket(&mut reader)?;
+        reader.faults.into_iter().next().map_or(Ok(socket), |fault| Err(fault.into()))
+    }
+}
+
+fn socket(reader: &mut Reader<'_>) -> Result<Option<AdminSocket>, ValueError> {
+    let Setting { value, origin } = reader.get(&options::ADMIN_SOCKET)?;
+    let is_explicit = origin.is_explicit();
+    Ok(value.map(|path| AdminSocket { path: path.0, is_explicit }))
+}
+
 /// Reads them, and warns of an address that others reach.
 ///
 /// # Errors
 /// A default that cannot be meant.
 pub(super) fn admin(reader: &mut Reader<'_>) -> Result<AdminSettings, ValueError> {
-    let Setting { value, origin } = reader.get(&options::ADMIN_SOCKET)?;
-    let is_explicit = origin.is_explicit();
-    let socket = value.map(|path| AdminSocket { path: path.0, is_explicit });
+    let socket = socket(reader)?;
     let remote = reader.require(&options::ADMIN_ALLOW_REMOTE)?.value;
     let Setting { value, origin } = reader.get(&options::ADMIN_LISTEN)?;
     let mut listen = value.map(|listen| listen.0);

@@ -57,6 +57,9 @@ fn the_boot_script_starts_reloads_and_stops() -> anyhow::Result<()> {
     ensure!(code == 3, "status without a receiver: {code}");
     host.run(&format!("{script} start && sleep 1 && {script} status"))?;
     std::net::TcpStream::connect(("127.0.0.1", port))?;
+    host.run(
+        "oslo-messaging-zmq-receiver status && test \"$(stat -c '%U:%G %a' /run/oslo-zmq)\" = 'oslozmq:openstack 750'",
+    )?;
     host.run(&format!("{script} start && {script} reload && {script} restart && sleep 1 && {script} status"))?;
     host.run(&format!("{script} stop"))?;
     let (code, _) = host.try_run(&format!("{script} status"))?;
@@ -64,7 +67,7 @@ fn the_boot_script_starts_reloads_and_stops() -> anyhow::Result<()> {
     // A wrong configuration is told, and nothing is started.
     let (code, said) =
         host.try_run(&format!("echo 'rpc_zmq_port = x' >>/etc/oslo/zmq_receiver.conf; {script} start"))?;
-    ensure!(code != 0, "{said}");
+    ensure!(code != 0 && said.contains("error: [DEFAULT] rpc_zmq_port: expected a port"), "{said}");
     Ok(())
 }
 

@@ -103,6 +103,9 @@ fn a_life_from_installing_to_purging_under_systemd() -> anyhow::Result<()> {
     wait(&mut host, "started by a connection", |host| Ok(state(host)? == "active"))?;
     host.run(&format!("systemctl stop {UNIT}.socket {UNIT}"))?;
     host.run(&format!("systemctl start {UNIT}"))?;
+    // And for a service that runs, as docs/install.md has it.
+    host.run(&format!("systemctl stop {UNIT} && systemctl enable --now {UNIT}.socket && systemctl start {UNIT}"))?;
+    ensure!(state(&mut host)? == "active", "{}", journal(&mut host)?);
 
     host.run(&format!("dpkg --remove {UNIT}"))?;
     ensure!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it still runs");

@@ -156,6 +156,8 @@ fn over_tcp_it_is_for_reading_and_for_callers_who_know_its_address() -> anyhow::
     for (words, path) in [
         (&["-X", "POST"][..], "/drain"),
         (&["-X", "POST"], "/reload"),
+        (&["-X", "POST"], "/reopen"),
+        (&["-X", "POST"], "/lame-duck"),
         (&["-X", "PUT", "-d", "debug"], "/loglevel"),
         (&["-H", "Host: evil.example"], "/varz"),
         (&["-H", "Host:"], "/varz"),

@@ -46,9 +46,11 @@ fn each_fault_has_its_line_and_the_exit_code_is_78() -> anyhow::Result<()> {
 
     std::fs::write(site.config_file(), "no section\n")?;
     let output = site.command().arg("check-config").output()?;
-    ensure!(
-        output.status.code() == Some(78) && String::from_utf8_lossy(&output.stderr).contains(&format!("{file}:1: "))
-    );
+    let told = said(&output)?;
+    ensure!(output.status.code() == Some(78) && told.contains(&format!("{file}:1: error: ")), "{told}");
+    let output = site.command().args(["check-config", "--json"]).output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(output.status.code() == Some(78) && report["findings"][0]["place"] == format!("{file}:1"), "{report}");
     Ok(())
 }
 

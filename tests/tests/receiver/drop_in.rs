@@ -76,8 +76,12 @@ fn the_puppet_modules_job_starts_it_on_the_modules_file() -> anyhow::Result<()> 
     let file = written(&site, "zmq_receiver.conf", PUPPET)?;
     fs::set_permissions(site.ipc_dir(), fs::Permissions::from_mode(0o2775))?;
     let user = if rustix::process::geteuid().is_root() { " --chuid root" } else { "" };
+    // Of its own: start-stop-daemon starts none while another process has the same executable, as receivers of other tests do.
+    let own = site.config_file().with_file_name("receiver");
+    fs::copy(site.executable(), &own)?;
     let line = format!(
-        "PATH=$PATH:/usr/sbin:/sbin; exec start-stop-daemon --start --umask 0002{user} --exec RECEIVER -- --config-file {}",
+        "PATH=$PATH:/usr/sbin:/sbin; exec start-stop-daemon --start --umask 0002{user} --exec {} -- --config-file {}",
+        own.display(),
         file.display()
     );
     let mut command = shell(&site, &line);

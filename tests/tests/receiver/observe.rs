@@ -1,4 +1,4 @@
-//! The commands that ask a running receiver: health, status, topics, connections, drops, who.
+//! The commands that ask a running receiver: health, status, topics, connections, drops, who, signal.
 
 use std::io::Write;
 use std::process::Output;
@@ -75,6 +75,40 @@ fn health_is_an_exit_code() -> anyhow::Result<()> {
     };
     ensure!(not_ready == "not ready: it takes no more connections\n", "{not_ready}");
     ensure!(said(&site, &["health"])? == "alive\n");
+    Ok(())
+}
+
+#[test]
+fn what_a_signal_does_can_be_asked_for_without_knowing_the_process() -> anyhow::Result<()> {
+    let site = Site::new("[zmq_receiver]\nlame_duck_time = 20")?;
+    let mut receiver = site.start()?;
+    ensure!(!said(&site, &["status"])?.contains("pending"));
+    let text = std::fs::read_to_string(site.config_file())?;
+    std::fs::write(site.config_file(), text.clone() + "max_frames = 9\nhold_time = 1\nmax_topics = 7\n")?;
+    let told = said(&site, &["signal", "reload"])?;
+    ensure!(told == "changed: max_topics, hold_time\nneeds restart: max_frames\n", "{told}");
+    let status = said(&site, &["status"])?;
+    ensure!(status.contains("\npending    needs restart: max_frames\n"), "{status}");
+    std::fs::write(site.config_file(), text.clone() + "max_frames = many\n")?;
+    let output = ask(&site, &["signal", "reload"])?;
+    let refused = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1) && refused.contains("max_frames: expected "), "{refused}");
+    // What has been taken back waits for nothing.
+    std::fs::write(site.config_file(), text)?;
+    ensure!(json(&site, &["signal", "reload"])?["pending"] == serde_json::json!([]));
+    ensure!(json(&site, &["status"])?["needs_restart"] == serde_json::json!([]));
+
+    let old = site.log().with_extension("1");
+    std::fs::rename(site.log(), &old)?;
+    ensure!(said(&site, &["signal", "reopen"])? == "the log was opened anew\n");
+    receiver.wait_for_log("log reopened", 1)?;
+
+    said(&site, &["signal", "lame-duck"])?;
+    receiver.wait_for_log("admin endpoint: no more connections; those that are go on for 20s", 1)?;
+    ensure!(ask(&site, &["health", "--ready"])?.status.code() == Some(1));
+    said(&site, &["signal", "drain"])?;
+    ensure!(receiver.status()?.success());
+    receiver.wait_for_log("admin endpoint: stopping", 1)?;
     Ok(())
 }
 

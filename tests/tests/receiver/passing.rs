@@ -56,6 +56,15 @@ fn a_watcher_sees_messages_without_their_secrets() -> anyhow::Result<()> {
     let line = watching.next_line(LIMIT)?;
     ensure!(line.contains(" -> compute.host1 call m id 3f2c ") && line.ends_with(" dropped (topic-backlog)"), "{line}");
     ensure!(!line.contains("s3cret"));
+
+    // Of one method only.
+    let mut command = site.command();
+    let mut watching = Program::start("watch", command.args(["watch", "--method", "reb*", "--limit", "1"]))?;
+    wait_until_watched(&site, &mut watching)?;
+    client.write_all(&call("3f2d"))?;
+    client.write_all(&wire::cast(b"compute.host1", br#"["{}", {"method": "reboot", "args": {}}]"#))?;
+    let line = watching.next_line(LIMIT)?;
+    ensure!(line.contains(" -> compute.host1 cast reboot "), "{line}");
     Ok(())
 }
 
@@ -207,6 +216,12 @@ fn top_shows_rates_again_and_again() -> anyhow::Result<()> {
         row = top.next_line(LIMIT)?;
     }
     ensure!(row.split_whitespace().nth(4) == Some("101"), "{row}");
+
+    let output = site.command().args(["top", "--json", "--limit", "1"]).output()?;
+    let look: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(look["receiver"]["received"] == 101 && look["received_per_second"].as_f64() > Some(0.0), "{look}");
+    let busiest = &look["topics"][0];
+    ensure!(busiest["topic"] == "compute.host1" && busiest["accepted_per_second"].as_f64() > Some(0.0), "{look}");
     Ok(())
 }
 

@@ -38,6 +38,30 @@ fn new_settings_are_taken_as_far_as_a_running_receiver_can() -> anyhow::Result<(
 }
 
 #[test]
+fn who_may_connect_changes_with_a_reload() -> anyhow::Result<()> {
+    let site = Site::new("[zmq_receiver]")?;
+    let mut receiver = site.start()?;
+    let mut client = site.client()?;
+    let text = std::fs::read_to_string(site.config_file())?;
+    std::fs::write(site.config_file(), text.clone() + "allow_from = 10.0.0.0/8\n")?;
+    receiver.signal(Signal::HUP)?;
+    receiver.wait_for_log("settings read; changed: allow_from", 1)?;
+    ensure!(site.client().is_err(), "it lets strangers in");
+    receiver.wait_for_log("reason=\"address-not-allowed\"", 1)?;
+    // Who is connected stays.
+    client.write_all(&wire::cast(b"compute.host1", b"still here"))?;
+    ensure!(wire::read_message(&mut site.consumer("compute.host1", "PULL")?)?[3] == b"still here");
+
+    std::fs::write(site.config_file(), text + "allow_from = 127.0.0.0/8\nmax_connections_per_address = 1\n")?;
+    receiver.signal(Signal::HUP)?;
+    receiver.wait_for_log("settings read; changed: allow_from", 2)?;
+    let _one = site.client()?;
+    ensure!(site.client().is_err(), "it lets a second one in");
+    receiver.stop()?;
+    Ok(())
+}
+
+#[test]
 fn wrong_settings_change_nothing() -> anyhow::Result<()> {
     let site = Site::new("")?;
     let mut receiver = site.start()?;

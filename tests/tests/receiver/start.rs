@@ -94,6 +94,9 @@ fn b26_what_cannot_work_is_refused_in_one_line() -> anyhow::Result<()> {
         let refusal = refusal(&mut command).context(option)?;
         ensure!(refusal.contains(told), "{option} = {value}: {refusal}");
     }
+    // Where standard error leads nowhere the log tells it.
+    let log = std::fs::read_to_string(site.log())?;
+    ensure!(log.contains(&format!(" ERROR zmq_receiver [-] cannot bind tcp://127.0.0.1:{busy}: ")), "{log}");
     let mut command = site.command();
     command.args(["--config-file", "/nonexistent/x.conf"]);
     let refusal = refusal(&mut command)?;
