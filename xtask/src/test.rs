@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::panic;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::command::{CommandError, line_of};
+use crate::command::{self, CommandError, line_of};
 use crate::consul::{self, ConsulError};
 use crate::environment::{self, EnvironmentError};
 use crate::package::{self, PackageError};
@@ -31,20 +33,24 @@ pub(crate) fn run(no_install: bool, arguments: &[OsString]) -> Result<(), TestEr
         for lack in package::lacking().into_iter().chain(environment::lacking()?).chain(consul::lacking()) {
             println!("lacking: {lack}; the tests that need it will fail");
         }
+    } else if arguments.is_empty() {
+        if io::stdin().is_terminal() {
+            // sudo may ask for a password, which cargo's lines would bury.
+            package::install()?;
+        }
+        // Installing waits for the network, or for one file that is compiled: meanwhile the tests are built.
+        thread::scope(|scope| {
+            let installing = scope.spawn(install);
+            let built = command::run(test().arg("--no-run"));
+            installing.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+            Ok::<_, TestError>(built?)
+        })?;
     } else {
-        package::install()?;
-        environment::install()?;
-        consul::install()?;
-        println!("installed: all that the tests need");
+        install()?;
     }
 
     let started = Instant::now();
     let mut counts = Counts::default();
-    let test = || {
-        let mut command = workspace::cargo();
-        command.args(["test", "--no-fail-fast"]);
-        command
-    };
     let mut outcome = run_counting(test().args(arguments), &mut counts);
     // Who names tests means those of the usual build.
     for build in workspace::other_builds().filter(|_| arguments.is_empty()) {
@@ -53,6 +59,21 @@ pub(crate) fn run(no_install: bool, arguments: &[OsString]) -> Result<(), TestEr
     }
     println!("{}", counts.summary(started.elapsed()));
     Ok(outcome?)
+}
+
+fn install() -> Result<(), TestError> {
+    package::install()?;
+    environment::install()?;
+    consul::install()?;
+    println!("installed: all that the tests need");
+    Ok(())
+}
+
+/// `cargo test`, of all tests even if some fail.
+fn test() -> Command {
+    let mut command = workspace::cargo();
+    command.args(["test", "--no-fail-fast"]);
+    command
 }
 
 /// Passes the command's output through and counts what test programs report in it.
