@@ -1,7 +1,7 @@
 //! The elements of ZMTP, one at a time: greeting, frames, metadata, commands.
 
 use bytes::Bytes;
-use zmtp::proto::{Command, Decoder, Greeting, Item, Limits, Metadata, ProtocolError, Run};
+use zmtp::proto::{Command, Decoder, Greeting, Item, Limits, Metadata, ProtocolError, Run, Sorted};
 
 use crate::{
     cuts::Cuts,
@@ -100,6 +100,9 @@ fn decode(limits: Limits, mut stream: &[u8], mut cuts: Cuts) -> Vec<Decoded> {
 /// Takes a run apart as a router and a queue do: by equal first frames, then by numbers of messages.
 fn take_apart(mut run: Run, cuts: &mut Cuts, decoded: &mut Vec<Decoded>) {
     assert!(!run.is_empty());
+    for n in 0..2 {
+        sort(&run, n);
+    }
     let (mut messages, mut octets) = (run.messages(), run.octets());
     while !run.is_empty() {
         let mut leading = run.split_leading(0, |a, b| a == b);
@@ -116,6 +119,24 @@ fn take_apart(mut run: Run, cuts: &mut Cuts, decoded: &mut Vec<Decoded>) {
         assert_ne!(run.first().next(), first.as_deref(), "a longer start was the same");
     }
     assert_eq!((messages, octets), (0, 0));
+}
+
+/// Sorts a copy of a run by frame `n`: each way has its messages in their order.
+fn sort(run: &Run, n: usize) {
+    let way = |frame: &[u8]| frame.first().map(|octet| usize::from(octet % 4));
+    let (mut rest, mut sorted) = (run.clone(), Sorted::default());
+    sorted.sort(&mut rest, n, way);
+    let mut meant = vec![Vec::new(); 4];
+    for message in run.clone().take(run.messages() - rest.messages()) {
+        meant[message.frame(n).and_then(way).expect("it goes nowhere")].push(message);
+    }
+    while let Some((way, picked)) = sorted.next_way() {
+        let found: Vec<_> = picked.runs().flatten().collect();
+        let octets: usize = picked.runs().map(|run| run.octets()).sum();
+        assert_eq!((found.len(), octets), (picked.messages(), picked.octets()));
+        assert_eq!(found, std::mem::take(&mut meant[way]));
+    }
+    assert!(meant.iter().all(Vec::is_empty));
 }
 
 /// Limits that small inputs reach.
