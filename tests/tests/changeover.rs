@@ -6,7 +6,7 @@
 //! original should hand on after the way back may be lost by it, as ever (B39).
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ struct Sent {
 #[derive(Default)]
 struct Stage {
     now: AtomicU8,
+    /// Calls begun in each.
+    calls: [AtomicU32; 5],
     over: AtomicBool,
 }
 
@@ -60,10 +62,13 @@ fn services_go_on_while_the_receiver_is_replaced_and_put_back() -> anyhow::Resul
     let (calls, casts, seen) = thread::scope(|scope| {
         let stage = &stage;
         let calling = scope.spawn(move || {
-            send(stage, |number| match caller.call("record", json!({ "value": { "call": number } })) {
-                Ok(_) => Ok(true),
-                Err(error) if error.is_rpc_timeout() => Ok(false),
-                Err(error) => Err(error),
+            send(stage, |number| {
+                stage.calls[usize::from(stage.now.load(Ordering::SeqCst))].fetch_add(1, Ordering::SeqCst);
+                match caller.call("record", json!({ "value": { "call": number } })) {
+                    Ok(_) => Ok(true),
+                    Err(error) if error.is_rpc_timeout() => Ok(false),
+                    Err(error) => Err(error),
+                }
             })
         });
         let casting = scope.spawn(move || {
@@ -75,20 +80,27 @@ fn services_go_on_while_the_receiver_is_replaced_and_put_back() -> anyhow::Resul
         let serving = scope.spawn(move || records(stage, &mut service));
 
         let mut change = || {
-            let stay = || thread::sleep(Duration::from_secs(4));
+            // The original loses replies, and a call without one lasts for as long as a stage.
+            let stay = |now: u8| {
+                thread::sleep(Duration::from_secs(4));
+                let end = Instant::now() + LIMIT;
+                while stage.calls[usize::from(now)].load(Ordering::SeqCst) < ENOUGH && Instant::now() < end {
+                    thread::sleep(BETWEEN);
+                }
+            };
             let to = |next: u8| stage.now.store(next, Ordering::SeqCst);
-            stay();
+            stay(ORIGINAL);
             to(CHANGING);
             original.stop(LIMIT)?;
             let mut receiver = start("ours")?;
             to(OURS);
-            stay();
+            stay(OURS);
             to(CHANGING_BACK);
             let status = receiver.stop(LIMIT)?;
             ensure!(status.success(), "ours ended with {status}");
             let back = start("original")?;
             to(BACK);
-            stay();
+            stay(BACK);
             anyhow::Ok(back)
         };
         let changed = change();
@@ -108,7 +120,7 @@ fn services_go_on_while_the_receiver_is_replaced_and_put_back() -> anyhow::Resul
             [ORIGINAL, CHANGING, OURS, CHANGING_BACK, BACK].map(by_stage)
         );
         for needed in [ORIGINAL, OURS, BACK] {
-            ensure!(by_stage(needed) >= 5, "only {} {kind}s in stage {needed}", by_stage(needed));
+            ensure!(by_stage(needed) >= ENOUGH as usize, "only {} {kind}s in stage {needed}", by_stage(needed));
         }
         let ours: Vec<_> = lost.iter().filter(|sent| sent.begun >= OURS).collect();
         ensure!(ours.is_empty(), "{kind}s were lost once ours was there: {ours:?}");
@@ -160,6 +172,9 @@ const TOPICS: Topics<'_> = Topics { rpc: "compute", notifications: "notification
 
 /// A Python program on a busy machine.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// Calls, and casts, in a stage that is to show something.
+const ENOUGH: u32 = 5;
 
 /// So that a queue is empty now and then.
 const BETWEEN: Duration = Duration::from_millis(5);
